@@ -1,0 +1,69 @@
+import js from '@eslint/js';
+import nx from '@nx/eslint-plugin';
+import prettier from 'eslint-config-prettier';
+import tseslint from 'typescript-eslint';
+
+const PURE_BANS = ['@nestjs/*', 'typeorm', 'pg', 'kafkajs', 'fastify', 'rxjs'];
+
+export default tseslint.config(
+  { ignores: ['**/dist/**', '**/node_modules/**', '.nx/**', '.kms/**'] },
+  js.configs.recommended,
+  ...tseslint.configs.strict,
+  ...tseslint.configs.stylistic,
+  {
+    files: ['**/*.ts'],
+    plugins: { '@nx': nx },
+    languageOptions: { parserOptions: { projectService: false } },
+    rules: {
+      '@nx/enforce-module-boundaries': [
+        'error',
+        {
+          enforceBuildableLibDependency: false,
+          banTransitiveDependencies: false,
+          depConstraints: [
+            { sourceTag: 'layer:contract', onlyDependOnLibsWithTags: [], bannedExternalImports: PURE_BANS },
+            { sourceTag: 'layer:pure', onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure'], bannedExternalImports: PURE_BANS },
+            { sourceTag: 'layer:platform', onlyDependOnLibsWithTags: ['layer:contract'] },
+            { sourceTag: 'layer:adapter', onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure', 'layer:platform'] },
+            { sourceTag: 'layer:embedded', onlyDependOnLibsWithTags: ['layer:contract', 'layer:platform'] },
+            {
+              sourceTag: 'layer:testing',
+              onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure', 'layer:platform', 'layer:adapter', 'layer:embedded'],
+            },
+            {
+              sourceTag: 'layer:app',
+              onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure', 'layer:platform', 'layer:adapter', 'layer:testing'],
+            },
+            { sourceTag: 'layer:tool', onlyDependOnLibsWithTags: ['layer:contract', 'layer:platform', 'layer:embedded', 'layer:testing'] },
+          ],
+        },
+      ],
+      '@typescript-eslint/no-extraneous-class': 'off',
+      '@typescript-eslint/consistent-type-imports': 'off',
+      '@typescript-eslint/consistent-type-definitions': 'off',
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'CatchClause > BlockStatement[body.length=0]', message: 'An error that is caught is handled or passed on.' },
+      ],
+    },
+  },
+  {
+    files: ['apps/*/src/domain/**/*.ts'],
+    ignores: ['**/*.spec.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              group: ['@nestjs/*', 'typeorm', 'pg', 'kafkajs', 'fastify', 'rxjs', 'node:fs*', 'node:net', 'node:http*'],
+              message: 'The domain is pure.',
+            },
+            { group: ['@kms/postgres', '@kms/kafka', '@kms/rpc', '@kms/platform'], message: 'The domain knows ports, not adapters.' },
+          ],
+        },
+      ],
+    },
+  },
+  prettier,
+);

@@ -1,0 +1,187 @@
+import { z } from 'zod';
+import { Environment, Id } from './identifiers.ts';
+
+/** The topic that carries every audit event. Its key is the organization's id. */
+export const AUDIT_TOPIC = 'kms.audit.v1';
+/** The media type of a message on it: one CloudEvents 1.0 event in structured mode. */
+export const AUDIT_CONTENT_TYPE = 'application/cloudevents+json';
+/** Longest User-Agent that a record holds, in bytes; what is longer is cut. */
+export const MAX_USER_AGENT_BYTES = 512;
+
+/** Digits of a sequence number on the wire: enough for 2^53, and sorted as text it is sorted as a number. */
+const SEQUENCE_DIGITS = 16;
+
+export const EVENT_TYPES = [
+  'kms.secret.revealed.v1',
+  'kms.secret.reveal-denied.v1',
+  'kms.entry.created.v1',
+  'kms.entry.updated.v1',
+  'kms.entry.version-added.v1',
+  'kms.entry.deleted.v1',
+  'kms.entry.read.v1',
+  'kms.inventory.read.v1',
+  'kms.audit.read.v1',
+  'kms.request.refused.v1',
+  'kms.api-key.created.v1',
+  'kms.message.parked.v1',
+] as const;
+export const EventType = z.enum(EVENT_TYPES);
+export type EventType = z.infer<typeof EventType>;
+
+export const Outcome = z.enum(['success', 'denied', 'error']);
+export type Outcome = z.infer<typeof Outcome>;
+
+export const Action = z.enum([
+  'authenticate',
+  'ping',
+  'connection',
+  'reveal',
+  'read',
+  'list',
+  'create',
+  'update',
+  'add-version',
+  'delete',
+  'read-audit',
+  'create-api-key',
+  'park',
+]);
+export type Action = z.infer<typeof Action>;
+
+const count = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
+const timestamp = z.iso.datetime({ offset: true });
+const text = z.string();
+
+/** What a change event says of the entry, so that its state can be rebuilt from events alone. Never a content, nor anything derived from one. */
+export const EntryChange = z.strictObject({
+  name: text.optional(),
+  whitelist: z.array(text).optional(),
+  properties: z.record(text, text).optional(),
+  enabled: z.boolean().optional(),
+  expiresAt: timestamp.nullable().optional(),
+  encoding: z.enum(['utf8', 'base64']).optional(),
+});
+export type EntryChange = z.infer<typeof EntryChange>;
+
+/** A message that the ledger could not take as an event, and where it keeps the raw bytes. */
+export const ParkedMessage = z.strictObject({
+  topic: text,
+  partition: z.number().int().min(0),
+  offset: z.string().regex(/^[0-9]+$/),
+  /** SHA-256 of the raw value, lower-case hexadecimal. */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+export type ParkedMessage = z.infer<typeof ParkedMessage>;
+
+/** Who did what to which entry, from where, and how it ended. Unknown members are null, never left out. */
+export const AuditData = z.strictObject({
+  organizationId: Id,
+  environment: Environment.nullable(),
+  apiKeyId: Id.nullable(),
+  apiKeyName: text.nullable(),
+  /** The client's address in canonical text, as the whitelist sees it. */
+  address: text.nullable(),
+  /** The User-Agent's bytes, one character (U+0000 to U+00FF) a byte, at most 512. */
+  userAgent: text.max(MAX_USER_AGENT_BYTES).nullable(),
+  requestId: text.nullable(),
+  entryId: Id.nullable(),
+  handler: text.nullable(),
+  version: count.nullable(),
+  /** The entry's revision: the one that a reveal was decided on, or the one that a change made. */
+  revision: count.nullable(),
+  action: Action,
+  outcome: Outcome,
+  /** Why, in a stable kebab-case word, where the outcome is not success. */
+  reason: text.nullable(),
+  change: EntryChange.optional(),
+  parked: ParkedMessage.optional(),
+});
+export type AuditData = z.infer<typeof AuditData>;
+
+/** A CloudEvents 1.0 event with its place in a writer's chain (design: "The event on the topic"). */
+export const AuditEvent = z.strictObject({
+  specversion: z.literal('1.0'),
+  id: Id,
+  source: z.enum(['/gateway', '/vault', '/audit']),
+  type: EventType,
+  subject: text.min(1).optional(),
+  time: timestamp,
+  datacontenttype: z.literal('application/json'),
+  data: AuditData,
+  /** The id of the writer that numbered the event. */
+  writer: Id,
+  /** Decimal, zero-padded to 16 digits, from 1 without gaps in each writer (CloudEvents `sequence` extension). */
+  sequence: z.string().regex(new RegExp(`^[0-9]{${SEQUENCE_DIGITS}}$`)),
+  /** The writer's chain hash before this event, lower-case hexadecimal; 64 zeros before the first. */
+  previoushash: z.string().regex(/^[0-9a-f]{64}$/),
+});
+export type AuditEvent = z.infer<typeof AuditEvent>;
+
+/** What an event says before it has a place in a chain. */
+export interface UnplacedEvent {
+  id: Id;
+  source: AuditEvent['source'];
+  type: EventType;
+  /** RFC 3339. */
+  time: string;
+  data: AuditData;
+}
+
+/** A place in a writer's chain. */
+export interface Position {
+  writer: Id;
+  sequence: number;
+  /** Lower-case hexadecimal SHA-256. */
+  previousHash: string;
+}
+
+/** The number as it stands on the wire. */
+export const formatSequence = (sequence: number): string => sequence.toString().padStart(SEQUENCE_DIGITS, '0');
+
+/**
+ * Prepares an event for its place: the JSON text is made once, now; the place is spliced in when it is known. What the returned
+ * function answers is the event's exact bytes as UTF-8 text: it is stored, hashed and sent as it stands, never serialized again.
+ */
+export function prepareEvent({ id, source, type, time, data }: UnplacedEvent): (position: Position) => string {
+  const subject = data.handler === null || data.handler === '' ? '' : `"subject":${JSON.stringify(data.handler)},`;
+  const head =
+    `{"specversion":"1.0","id":"${id}","source":"${source}","type":"${type}",${subject}"time":"${time}",` +
+    `"datacontenttype":"application/json","data":${JSON.stringify(data)},"writer":"`;
+  return ({ writer, sequence, previousHash }) =>
+    `${head}${writer}","sequence":"${formatSequence(sequence)}","previoushash":"${previousHash}"}`;
+}
+
+/** An event that bytes could not be read as. */
+export class EventFormatError extends Error {
+  override readonly name = 'EventFormatError';
+}
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * Reads an event's bytes strictly: valid UTF-8, JSON, the schema and nothing else. Throws {@link EventFormatError} with one
+ * sentence that names what is wrong, and never quotes a value.
+ */
+export function parseEvent(bytes: Uint8Array): AuditEvent {
+  let value: unknown;
+  try {
+    value = JSON.parse(strictUtf8.decode(bytes));
+  } catch (cause) {
+    throw new EventFormatError('The message is not JSON in UTF-8.', { cause });
+  }
+  const result = AuditEvent.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new EventFormatError(`The event's member ${issue?.path.join('.') || '(root)'} is not valid: ${issue?.code ?? 'unknown'}.`);
+}
+
+const ORGANIZATION_MEMBER = '"organizationId":"';
+
+/**
+ * The organization that an event belongs to, which is its key on the topic, read without parsing the whole: a member name in quotes
+ * followed by a colon cannot stand inside a JSON string, whose own quotes are escaped. `bytes` must come from {@link prepareEvent}.
+ */
+export function organizationOf(bytes: Buffer): Id {
+  const start = bytes.indexOf(ORGANIZATION_MEMBER) + ORGANIZATION_MEMBER.length;
+  return bytes.toString('latin1', start, start + 24);
+}

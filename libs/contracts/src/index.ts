@@ -1,0 +1,5 @@
+export * from './event.ts';
+export * from './http.ts';
+export * from './identifiers.ts';
+export * from './permissions.ts';
+export * from './rpc.ts';

@@ -1,0 +1,159 @@
+import type { Outcome } from './event.ts';
+import type { AuditQuery, EntryConfiguration, Encoding, InventoryElement } from './http.ts';
+import type { Environment, Handler, Id } from './identifiers.ts';
+
+/** The patterns of the calls between the services. */
+export const VaultCall = {
+  Reveal: 'vault.reveal',
+  Policy: 'vault.policy',
+  List: 'vault.list',
+  Read: 'vault.read',
+  Create: 'vault.create',
+  Update: 'vault.update',
+  AddVersion: 'vault.add-version',
+  Delete: 'vault.delete',
+} as const;
+
+export const LedgerCall = {
+  Watermarks: 'ledger.watermarks',
+  Query: 'ledger.query',
+} as const;
+
+/** Who asks, as the gateway found out; the vault records it and decides nothing by it. */
+export interface Caller {
+  organizationId: Id;
+  environment: Environment;
+  apiKeyId: Id;
+  apiKeyName: string;
+  address: string;
+  userAgent: string | null;
+  requestId: string;
+}
+
+/** What decides whether a reveal may be granted, at one revision of the entry. Times are milliseconds since the epoch. */
+export interface Policy {
+  entryId: Id;
+  revision: number;
+  whitelist: string[];
+  enabled: boolean;
+  expiresAt: number | null;
+  /** The number of the current version. */
+  version: number;
+}
+
+export interface PolicyRequest {
+  organizationId: Id;
+  environment: Environment;
+  handler: Handler;
+}
+/** `null`: there is no such entry. */
+export interface PolicyReply {
+  policy: Policy | null;
+}
+
+export interface RevealRequest {
+  caller: Caller;
+  handler: Handler;
+  /** The revision of the policy that the gateway decided on. */
+  revision: number;
+  /** A version's number, or null for the current one. */
+  version: number | null;
+}
+export type RevealReply =
+  | { status: 'revealed'; content: string; encoding: Encoding; version: number }
+  /** The stored policy is another one: decide again. `null`: the entry is gone. */
+  | { status: 'policy-changed'; policy: Policy | null }
+  | { status: 'unknown-version' }
+  /** The record could not be made durable: nothing was revealed. */
+  | { status: 'audit-unavailable' };
+
+/** A change or a read that was refused, by a stable code. */
+export type RefusalCode = 'unknown-handler' | 'handler-taken' | 'stale-revision' | 'unavailable';
+export type Reply<T> = { status: 'ok'; value: T } | { status: 'refused'; code: RefusalCode };
+
+export interface ListRequest {
+  organizationId: Id;
+  environment: Environment;
+  size: number;
+  page: number;
+}
+export type ListReply = Reply<{ count: number; elements: InventoryElement[] }>;
+
+export type ReadRequest = PolicyRequest;
+export type ConfigurationReply = Reply<EntryConfiguration>;
+
+export interface CreateRequest {
+  caller: Caller;
+  entry: {
+    name: string;
+    handler: Handler;
+    content: string;
+    encoding: Encoding;
+    whitelist: string[];
+    properties: Record<string, string>;
+    expiresAt: string | null;
+  };
+}
+
+export interface UpdateRequest {
+  caller: Caller;
+  handler: Handler;
+  /** The revision that the change was made for (`If-Match`), or null for any. */
+  expectedRevision: number | null;
+  changes: {
+    name?: string | undefined;
+    whitelist?: string[] | undefined;
+    properties?: Record<string, string> | undefined;
+    expiresAt?: string | null | undefined;
+    enabled?: boolean | undefined;
+  };
+}
+
+export interface AddVersionRequest {
+  caller: Caller;
+  handler: Handler;
+  content: string;
+  encoding: Encoding;
+}
+
+export interface DeleteRequest {
+  caller: Caller;
+  handler: Handler;
+}
+
+/** One writer and the sequence number from which on the asker wants to know (what the ledger told it before; 0 at first). */
+export interface WatermarksRequest {
+  writers: { writer: Id; from: number }[];
+}
+/** For each writer asked about: the highest number up to which the ledger holds every event. */
+export interface WatermarksReply {
+  watermarks: { writer: Id; sequence: number }[];
+}
+
+export interface LedgerQueryRequest {
+  organizationId: Id;
+  query: AuditQuery;
+}
+
+/** A record as `GET /audit.json` answers it. */
+export interface AuditRecord {
+  id: Id;
+  type: string;
+  time: string;
+  organizationId: Id;
+  environment: string | null;
+  apiKeyId: string | null;
+  apiKeyName: string | null;
+  address: string | null;
+  userAgent: string | null;
+  requestId: string | null;
+  entryId: string | null;
+  handler: string | null;
+  version: number | null;
+  action: string;
+  outcome: Outcome;
+  reason: string | null;
+  writer: Id;
+  sequence: number;
+}
+export type LedgerQueryReply = Reply<{ count: number; elements: AuditRecord[] }>;

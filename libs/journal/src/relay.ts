@@ -1,0 +1,252 @@
+import { splitBlock, type Block } from './block.ts';
+
+/** One message for the topic. `value` is an event's exact bytes. */
+export interface Message {
+  key: string;
+  value: Buffer;
+}
+
+/** Sends to the topic. Resolves only when the broker has acknowledged every message; after an error any of them may have arrived. */
+export interface EventPublisher {
+  publish(messages: readonly Message[]): Promise<void>;
+}
+
+/** Asks the ledger how far it holds each writer's events without a gap, starting from what it said before. */
+export interface LedgerWatermarks {
+  watermarks(writers: readonly { writer: string; from: number }[]): Promise<readonly { writer: string; sequence: number }[]>;
+}
+
+export interface StoredBlock extends Pick<Block, 'firstSequence' | 'lastSequence' | 'events'> {
+  readonly writer: string;
+}
+
+export interface OrphanedWriter {
+  writer: string;
+  /** Up to where the ledger was known to hold its events. */
+  acknowledged: number;
+  /** Its last sequence number, 0 where it has no events. */
+  last: number;
+}
+
+/** What a relay reads and notes down in the journal's database. */
+export interface RelayStore {
+  /** The writer's blocks that end after `sequence`, in order, as many as fit in about `maxBytes` but at least one. */
+  readBlocks(writer: string, sequence: number, maxBytes: number): Promise<readonly StoredBlock[]>;
+  /** Notes the watermark, so that a later process need not begin at 0. */
+  acknowledge(writer: string, sequence: number): Promise<void>;
+  /** Takes over writers whose lock is free and that are not closed; each is answered once for as long as this process holds it. */
+  adoptOrphans(): Promise<readonly OrphanedWriter[]>;
+  /** Notes that the ledger holds all of a writer's events: nobody needs to look at it again. */
+  closeWriter(writer: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface RelayOptions {
+  store: RelayStore;
+  publisher: EventPublisher;
+  ledger: LedgerWatermarks;
+  /** The key of an event's message. */
+  keyOf: (event: Buffer) => string;
+  /** Milliseconds on a clock that never goes back. */
+  now?: () => number;
+  onFailure?: (step: 'publish' | 'watermark' | 'adopt', error: unknown) => void;
+  timing?: Partial<RelayTiming>;
+}
+
+/** All in milliseconds. */
+export interface RelayTiming {
+  /** How often the ledger is asked while something is sent and not yet held by it. */
+  watermarkEvery: number;
+  /** How long the ledger's watermark may stand still, with events sent beyond it, before they are sent again. */
+  resendAfter: number;
+  /** How often orphaned writers are looked for. */
+  adoptEvery: number;
+  /** The pause after a failed step. */
+  retryAfter: number;
+}
+
+export const DEFAULT_TIMING: RelayTiming = { watermarkEvery: 250, resendAfter: 10_000, adoptEvery: 5_000, retryAfter: 500 };
+
+const MAX_BATCH_BYTES = 1024 * 1024;
+/** Most events sent and not yet known to be in the ledger: beyond it the relay waits for the ledger. */
+const MAX_UNACKNOWLEDGED = 50_000;
+
+/** How far one writer's events have come. */
+interface Tail {
+  writer: string;
+  sent: number;
+  acknowledged: number;
+  /** The writer's last number where it is known to be final, else null: the writer is still open. */
+  last: number | null;
+  /** When the watermark moved last, or when something was first sent beyond it. */
+  movedAt: number;
+}
+
+/**
+ * Sends a journal's events to the topic, each writer's in order, until the ledger says that it holds them. A broker's
+ * acknowledgement is not enough: what the ledger does not get within {@link RelayTiming.resendAfter} is sent again from its
+ * watermark, and the ledger drops what it has. So a broker that loses messages costs time and no event.
+ */
+export class Relay {
+  readonly #options: Required<Omit<RelayOptions, 'timing'>>;
+  readonly #timing: RelayTiming;
+  readonly #tails = new Map<string, Tail>();
+
+  #own: string | null = null;
+  #loop: Promise<void> | null = null;
+  #stopping = false;
+  #wakeUp: (() => void) | null = null;
+  #woken = false;
+  #nextWatermark = 0;
+  #nextAdoption = 0;
+
+  constructor({ timing, ...options }: RelayOptions) {
+    this.#options = { now: () => performance.now(), onFailure: () => undefined, ...options };
+    this.#timing = { ...DEFAULT_TIMING, ...timing };
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** The journal's cue: `writer`, which belongs to this process, has committed events. */
+  committed(writer: string): void {
+    if (this.#own !== writer) {
+      // The former writer's connection is gone, so its lock is free: it comes back as an orphan, with its end known.
+      if (this.#own !== null) this.#tails.delete(this.#own);
+      this.#own = writer;
+      this.#tails.set(writer, { writer, sent: 0, acknowledged: 0, last: null, movedAt: this.#options.now() });
+    }
+    this.#wake();
+  }
+
+  /** The number of events that were sent and that the ledger is not known to hold. */
+  get unacknowledged(): number {
+    return [...this.#tails.values()].reduce((sum, { sent, acknowledged }) => sum + sent - acknowledged, 0);
+  }
+
+  /** Ends after the step that is under way; what is unsent is adopted by the next process. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#wake();
+    await this.#loop;
+    await this.#options.store.close();
+  }
+
+  #wake(): void {
+    this.#woken = true;
+    this.#wakeUp?.();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      this.#woken = false;
+      const sound = await this.#step();
+      if (!sound) await this.#sleep(this.#timing.retryAfter, false);
+      else if (!this.#woken) await this.#sleep(this.#untilNextTurn(), true);
+    }
+  }
+
+  /** One round over all writers. Answers false where a step failed, so that the next round waits. */
+  async #step(): Promise<boolean> {
+    const adopted = await this.#attempt('adopt', () => this.#adopt());
+    const published = await this.#attempt('publish', () => this.#publishAll());
+    const asked = await this.#attempt('watermark', () => this.#askLedger());
+    return adopted && published && asked;
+  }
+
+  async #attempt(step: 'publish' | 'watermark' | 'adopt', action: () => Promise<void>): Promise<boolean> {
+    try {
+      await action();
+      return true;
+    } catch (error) {
+      this.#options.onFailure(step, error);
+      return false;
+    }
+  }
+
+  async #adopt(): Promise<void> {
+    const now = this.#options.now();
+    if (now < this.#nextAdoption) return;
+    for (const { writer, acknowledged, last } of await this.#options.store.adoptOrphans()) {
+      this.#tails.set(writer, { writer, sent: acknowledged, acknowledged, last, movedAt: now });
+      await this.#closeIfDone(writer);
+    }
+    this.#nextAdoption = now + this.#timing.adoptEvery;
+  }
+
+  /** One batch a writer and round, so that neither another writer nor the ledger waits for one that has much to send. */
+  async #publishAll(): Promise<void> {
+    for (const tail of this.#tails.values()) {
+      if (await this.#publishNext(tail)) this.#woken = true;
+    }
+  }
+
+  /** Sends the tail's next blocks. Answers whether there may be more. */
+  async #publishNext(tail: Tail): Promise<boolean> {
+    const { store, publisher, keyOf, now } = this.#options;
+    if (tail.sent === tail.last || tail.sent - tail.acknowledged >= MAX_UNACKNOWLEDGED) return false;
+    const blocks = await store.readBlocks(tail.writer, tail.sent, MAX_BATCH_BYTES);
+    const lastBlock = blocks.at(-1);
+    if (lastBlock === undefined) return false;
+
+    const values = blocks.flatMap((block) => splitBlock(block).slice(Math.max(0, tail.sent + 1 - block.firstSequence)));
+    await publisher.publish(values.map((value) => ({ key: keyOf(value), value })));
+    if (tail.sent === tail.acknowledged) tail.movedAt = now();
+    tail.sent = lastBlock.lastSequence;
+    return true;
+  }
+
+  async #askLedger(): Promise<void> {
+    const { ledger, now } = this.#options;
+    const waiting = [...this.#tails.values()].filter(({ sent, acknowledged }) => sent > acknowledged);
+    if (waiting.length === 0 || now() < this.#nextWatermark) return;
+    this.#nextWatermark = now() + this.#timing.watermarkEvery;
+    const answers = await ledger.watermarks(waiting.map(({ writer, acknowledged }) => ({ writer, from: acknowledged })));
+    for (const { writer, sequence } of answers) await this.#noteWatermark(writer, sequence);
+    for (const tail of waiting) this.#resendIfStalled(tail);
+  }
+
+  async #noteWatermark(writer: string, sequence: number): Promise<void> {
+    const tail = this.#tails.get(writer);
+    if (tail === undefined || sequence <= tail.acknowledged) return;
+    tail.acknowledged = sequence;
+    tail.sent = Math.max(tail.sent, sequence);
+    tail.movedAt = this.#options.now();
+    await this.#options.store.acknowledge(writer, sequence);
+    await this.#closeIfDone(writer);
+  }
+
+  #resendIfStalled(tail: Tail): void {
+    if (tail.sent === tail.acknowledged || this.#options.now() - tail.movedAt < this.#timing.resendAfter) return;
+    tail.sent = tail.acknowledged;
+    tail.movedAt = this.#options.now();
+    this.#woken = true;
+  }
+
+  async #closeIfDone(writer: string): Promise<void> {
+    const tail = this.#tails.get(writer);
+    if (tail === undefined || tail.last === null || tail.acknowledged < tail.last) return;
+    await this.#options.store.closeWriter(writer);
+    this.#tails.delete(writer);
+  }
+
+  #untilNextTurn(): number {
+    const next = this.unacknowledged > 0 ? Math.min(this.#nextWatermark, this.#nextAdoption) : this.#nextAdoption;
+    return Math.max(0, next - this.#options.now());
+  }
+
+  #sleep(milliseconds: number, wakeable: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.#wakeUp = null;
+        resolve();
+      };
+      const timer = setTimeout(done, milliseconds);
+      this.#wakeUp = () => {
+        if (wakeable || this.#stopping) done();
+      };
+    });
+  }
+}

@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { StartupError } from './startup-error.ts';
+
+/**
+ * Parses a process's environment once, at start. For a variable `NAME`, `NAME_FILE` may name a file that holds the value instead (its
+ * final line break is dropped), so that a secret need not stand in the environment; an empty variable counts as missing.
+ * Throws {@link StartupError} with one sentence for each mistake; a sentence names the variable and never its value.
+ */
+export function loadConfiguration<Schema extends z.ZodObject>(schema: Schema, environment: NodeJS.ProcessEnv): z.infer<Schema> {
+  const given: Record<string, string> = {};
+  for (const name of Object.keys(schema.shape)) {
+    const value = readVariable(name, environment);
+    if (value !== undefined) given[name] = value;
+  }
+  const result = schema.safeParse(given);
+  if (result.success) return result.data;
+  throw new StartupError(result.error.issues.map((issue) => sentence(issue, given)).join('\n'));
+}
+
+function readVariable(name: string, environment: NodeJS.ProcessEnv): string | undefined {
+  const direct = environment[name] || undefined;
+  const file = environment[`${name}_FILE`] || undefined;
+  if (file === undefined) return direct;
+  if (direct !== undefined) throw new StartupError(`Both ${name} and ${name}_FILE are set: set one of them.`);
+  try {
+    return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+  } catch (cause) {
+    throw new StartupError(`The file that ${name}_FILE names cannot be read: ${(cause as NodeJS.ErrnoException).code}.`, { cause });
+  }
+}
+
+function sentence(issue: z.core.$ZodIssue, given: Record<string, string>): string {
+  const name = String(issue.path[0] ?? '');
+  if (name !== '' && !(name in given)) return `${name} is not set: it is required.`;
+  return `${name} is not valid: ${issue.message}.`;
+}
+
+/** A TCP port; 0 lets the system choose a free one. */
+export const Port = z
+  .string()
+  .regex(/^[0-9]{1,5}$/, 'it must be a port number from 0 to 65535')
+  .transform(Number)
+  .refine((port) => port <= 65535, 'it must be a port number from 0 to 65535');
+
+/** `host:port`, the address of a peer. */
+export const Endpoint = z
+  .string()
+  .regex(/^(?:\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):[0-9]{1,5}$/, 'it must be host:port')
+  .transform((text) => {
+    const colon = text.lastIndexOf(':');
+    return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
+  });
+export type Endpoint = z.infer<typeof Endpoint>;
+
+/** A PostgreSQL connection string. */
+export const DatabaseUrl = z.string().regex(/^postgres(?:ql)?:\/\//, 'it must begin with postgres:// or postgresql://');
+
+/** A secret of at least 32 bytes of entropy: 64 hexadecimal digits or longer text. */
+export const SharedSecret = z.string().min(32, 'it must have at least 32 characters');

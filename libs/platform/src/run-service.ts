@@ -1,0 +1,65 @@
+import { createLogger, type Logger } from './logging.ts';
+import { StartupError } from './startup-error.ts';
+
+/** A service that runs: how it is ended. */
+export interface RunningService {
+  /** Stops taking work, finishes or refuses what is under way, and closes every connection. */
+  stop(): Promise<void>;
+  /** What a launcher is told once the service is ready, for example the port that it listens on. */
+  ready?: Record<string, unknown>;
+}
+
+/** Longest time that a stop may take before the process ends all the same, in milliseconds. */
+const STOP_DEADLINE_MS = 8_000;
+
+/**
+ * Runs a service as this process. It stops on SIGINT and SIGTERM, and when the parent that started it with an IPC channel is gone,
+ * so that no service outlives its launcher. A {@link StartupError} is printed as its sentence, with exit code 1; anything else that
+ * ends the process is logged with its stack, with exit code 1.
+ */
+export async function runService(
+  name: string,
+  start: (logger: Logger, fail: (error: Error) => void) => Promise<RunningService>,
+): Promise<void> {
+  const logger = createLogger(name);
+  let service: RunningService | undefined;
+  let stopping = false;
+
+  const stop = (exitCode: number) => {
+    if (stopping) return;
+    stopping = true;
+    setTimeout(() => {
+      logger.error('The service did not stop in time; it is ended.');
+      exit(logger, 1);
+    }, STOP_DEADLINE_MS).unref();
+    Promise.resolve(service?.stop()).then(
+      () => exit(logger, exitCode),
+      (error: unknown) => {
+        logger.error({ err: error }, 'The service did not stop cleanly.');
+        exit(logger, 1);
+      },
+    );
+  };
+  const fail = (error: unknown) => {
+    if (error instanceof StartupError) process.stderr.write(`${name}: ${error.message}\n`);
+    else logger.fatal({ err: error }, 'The service cannot go on.');
+    stop(1);
+  };
+
+  process.once('SIGTERM', () => stop(0));
+  process.once('SIGINT', () => stop(0));
+  if (process.channel) process.once('disconnect', () => stop(0));
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+
+  try {
+    service = await start(logger, fail);
+    process.send?.({ ready: service.ready ?? {} });
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function exit(logger: Logger, code: number): void {
+  logger.flush(() => process.exit(code));
+}

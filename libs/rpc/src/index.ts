@@ -1,0 +1,5 @@
+export { ErrorsToTransport } from './errors-to-transport.ts';
+export { FramesServer, type FramesServerOptions } from './frames-server.ts';
+export type { RpcLogger } from './logger.ts';
+export { RpcClient, type RpcClientOptions } from './rpc-client.ts';
+export { RpcError, type RpcErrorCode } from './rpc-error.ts';
