@@ -30,19 +30,15 @@ function compileFamily(ranges: readonly Range[], family: 4 | 6): (words: readonl
   const bases = Int32Array.from(own.flatMap(({ words }) => words));
   const masks = Int32Array.from(own.flatMap(({ words, prefix }) => words.map((_, index) => prefixMask(prefix, index))));
 
+  // Each index is in bounds, so the assertions hold: a list has `width` words a range, and an address of the family has `width` words.
   return (words) => {
     for (let start = 0; start < bases.length; start += width) {
       let difference = 0;
       for (let index = 0; index < width; index += 1) {
-        difference |= (at(words, index) ^ at(bases, start + index)) & at(masks, start + index);
+        difference |= ((words[index] as number) ^ (bases[start + index] as number)) & (masks[start + index] as number);
       }
       if (difference === 0) return true;
     }
     return false;
   };
-}
-
-/** Reads an element within the bounds, which the callers keep: each list has `width` words a range, and an address has `width` words. */
-function at(words: ArrayLike<number>, index: number): number {
-  return words[index] as number;
 }

@@ -90,8 +90,9 @@ export class FramesServer extends Server implements CustomTransportStrategy {
   }
 
   /** Listens to an event of the underlying `tls.Server`. */
-  override on(event: string, callback: (...values: unknown[]) => void): void {
-    this.#tlsServer.on(event, callback);
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-function-type -- the base class's own type
+  override on<EventKey extends string, EventCallback extends Function>(event: EventKey, callback: EventCallback): void {
+    this.#tlsServer.on(event, callback as unknown as (...values: unknown[]) => void);
   }
 
   /** The underlying `tls.Server`. */

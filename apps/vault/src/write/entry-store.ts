@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { Entry, EntryVersion } from '../domain/entry.ts';
 
 /** An entry's row with its versions, as PostgreSQL answers it. */
-interface EntryRow {
+export interface EntryRow {
   id: Id;
   organization_id: Id;
   environment: Environment;

@@ -1,0 +1,94 @@
+import type { Encoding, Environment, Handler, Id, Policy } from '@kms/contracts';
+import { LRUCache } from 'lru-cache';
+import type pg from 'pg';
+import { toPolicy } from '../domain/entry.ts';
+import { openContent } from '../keys/content-sealer.ts';
+import type { KeyRing } from '../keys/key-ring.ts';
+import { fromRow, SELECT_ENTRY, type EntryRow } from '../write/entry-store.ts';
+
+export interface RecordKey {
+  organizationId: Id;
+  environment: Environment;
+  handler: Handler;
+  /** A version's number, or null for the current one. */
+  version: number | null;
+}
+
+/** What a reveal needs of an entry, at one revision. */
+export interface RevealRecord {
+  policy: Policy;
+  /** `null`: the entry has no such version. */
+  content: { version: number; encoding: Encoding; open: () => Buffer } | null;
+}
+
+const MAX_RECORDS = 10_000;
+
+interface SealedRow {
+  organization_key_id: string;
+  data_key_id: string;
+  wrapped_data_key: Buffer;
+  sealed: Buffer;
+}
+
+/**
+ * Records of entries that were revealed lately, still encrypted. They may be of an older revision for as long as nobody asks with a newer
+ * one: that is safe because the commit of a reveal is fenced by the stored revision, and a broken fence comes back here as `forget`.
+ */
+export class RecordCache {
+  readonly #records = new LRUCache<string, Promise<RevealRecord | null>>({ max: MAX_RECORDS });
+
+  constructor(
+    readonly pool: pg.Pool,
+    readonly keyRing: KeyRing,
+  ) {}
+
+  /** The record, from memory if it has the revision asked for, else read now. `null`: there is no such entry. */
+  async get(key: RecordKey, revision: number): Promise<RevealRecord | null> {
+    const cached = await this.#records.get(keyText(key));
+    return cached?.policy.revision === revision ? cached : this.reload(key);
+  }
+
+  /** The record as it is stored now. What is not there is not kept. */
+  async reload(key: RecordKey): Promise<RevealRecord | null> {
+    const text = keyText(key);
+    const reading = this.#read(key);
+    this.#records.set(text, reading);
+    try {
+      const record = await reading;
+      if (record === null) this.#records.delete(text);
+      return record;
+    } catch (error) {
+      this.#records.delete(text);
+      throw error;
+    }
+  }
+
+  async #read({ organizationId, environment, handler, version }: RecordKey): Promise<RevealRecord | null> {
+    const { rows } = await this.pool.query<EntryRow>({
+      name: 'read-entry',
+      text: `${SELECT_ENTRY} WHERE organization_id = $1 AND environment = $2 AND handler = $3 AND deleted_at IS NULL`,
+      values: [organizationId, environment, handler],
+    });
+    if (rows[0] === undefined) return null;
+    const entry = fromRow(rows[0]);
+    const number = version ?? entry.currentVersion;
+    const encoding = entry.versions.find((candidate) => candidate.number === number)?.encoding;
+    if (encoding === undefined) return { policy: toPolicy(entry), content: null };
+    const open = await this.#prepare({ organizationId, entryId: entry.id, version: number });
+    return { policy: toPolicy(entry), content: open && { version: number, encoding, open } };
+  }
+
+  async #prepare(owner: { organizationId: Id; entryId: Id; version: number }): Promise<(() => Buffer) | null> {
+    const { rows } = await this.pool.query<SealedRow>({
+      name: 'read-content',
+      text: 'SELECT organization_key_id, data_key_id, wrapped_data_key, sealed FROM sealed_contents WHERE entry_id = $1 AND version = $2',
+      values: [owner.entryId, owner.version],
+    });
+    const [row] = rows;
+    if (row === undefined) return null;
+    const { organization_key_id: organizationKeyId, data_key_id: dataKeyId, wrapped_data_key: wrappedDataKey, sealed } = row;
+    return openContent(this.pool, this.keyRing, owner, { organizationKeyId, dataKeyId, wrappedDataKey, sealed });
+  }
+}
+
+const keyText = ({ organizationId, environment, handler, version }: RecordKey) => `${organizationId}/${environment}/${handler}/${version ?? ''}`;

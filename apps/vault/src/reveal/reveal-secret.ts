@@ -1,0 +1,38 @@
+import type { Id, RevealReply, RevealRequest } from '@kms/contracts';
+import { JournalError, type Journal } from '@kms/journal';
+import type pg from 'pg';
+import { revealEvent } from '../domain/audit-event.ts';
+import type { RecordCache, RevealRecord } from './record-cache.ts';
+
+export interface RevealDependencies {
+  records: Pick<RecordCache, 'get' | 'reload'>;
+  journal: Pick<Journal<pg.ClientBase>, 'append'>;
+  nextId: () => Id;
+  now: () => Date;
+}
+
+/**
+ * Answers a secret's content, after the record of it is durable (design rule 1), and only while the stored entry has the revision that
+ * the gateway decided on (rule 2): the journal's commit is fenced by it.
+ */
+export async function revealSecret({ records, journal, nextId, now }: RevealDependencies, request: RevealRequest): Promise<RevealReply> {
+  const { caller, handler, version, revision } = request;
+  const key = { organizationId: caller.organizationId, environment: caller.environment, handler, version };
+  const record = await records.get(key, revision);
+  if (record?.policy.revision !== revision) return policyChanged(record);
+  if (record.content === null) return { status: 'unknown-version' };
+
+  const { open, encoding, version: number } = record.content;
+  const content = open().toString(encoding);
+  const { entryId } = record.policy;
+  const event = revealEvent(nextId(), now().toISOString(), caller, { entryId, handler, version: number, revision });
+  try {
+    await journal.append(event, { key: entryId, revision });
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error;
+    return error.code === 'fenced' ? policyChanged(await records.reload(key)) : { status: 'audit-unavailable' };
+  }
+  return { status: 'revealed', content, encoding, version: number };
+}
+
+const policyChanged = (record: RevealRecord | null): RevealReply => ({ status: 'policy-changed', policy: record?.policy ?? null });

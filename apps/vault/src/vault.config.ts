@@ -1,0 +1,24 @@
+import { parseRootKey, RootKeyFormatError } from '@kms/envelope';
+import { DatabaseUrl, Endpoint, Port, SharedSecret } from '@kms/platform';
+import { z } from 'zod';
+
+const RootKey = z.string().transform((text, context) => {
+  try {
+    return parseRootKey(text);
+  } catch (error) {
+    if (!(error instanceof RootKeyFormatError)) throw error;
+    context.addIssue({ code: 'custom', message: error.message });
+    return z.NEVER;
+  }
+});
+
+/** The vault's environment. */
+export const VaultConfiguration = z.object({
+  DATABASE_URL: DatabaseUrl,
+  KMS_ROOT_KEY: RootKey,
+  RPC_HOST: z.string().default('127.0.0.1'),
+  RPC_PORT: Port,
+  RPC_SECRET: SharedSecret,
+  LEDGER_ENDPOINT: Endpoint,
+});
+export type VaultConfiguration = z.infer<typeof VaultConfiguration>;
