@@ -1,13 +1,13 @@
-import { parseRootKey, RootKeyFormatError } from '@kms/envelope';
+import { EnvelopeError, LocalRootKey, parseRootKey } from '@kms/envelope';
 import { DatabaseUrl, Endpoint, Port, SharedSecret } from '@kms/platform';
 import { z } from 'zod';
 
 const RootKey = z.string().transform((text, context) => {
   try {
-    return parseRootKey(text);
+    return new LocalRootKey(parseRootKey(text));
   } catch (error) {
-    if (!(error instanceof RootKeyFormatError)) throw error;
-    context.addIssue({ code: 'custom', message: error.message });
+    if (!(error instanceof EnvelopeError)) throw error;
+    context.addIssue({ code: 'custom', message: 'it must be 32 bytes in base64' });
     return z.NEVER;
   }
 });

@@ -2,8 +2,8 @@ import { parseAddress, type Address } from './address.ts';
 import { parseRange, type Range } from './range.ts';
 
 /**
- * Reads a comma-separated list of proxies to trust: addresses and ranges in canonical form, with or without spaces around them. An empty text
- * is an empty list. Throws {@link RangeFormatError} with one sentence about the first member that is wrong.
+ * Reads a comma-separated list of proxies to trust: addresses and ranges in canonical form, with or without spaces around them. An empty
+ * text is an empty list. Throws {@link RangeFormatError} with one sentence about the first member that is wrong.
  */
 export function parseTrustedProxies(list: string): Range[] {
   if (trim(list) === '') return [];
@@ -41,8 +41,8 @@ function rightmostUntrusted(hops: string, trusted: (address: Address) => boolean
 }
 
 /**
- * Drops the optional white space of an HTTP field (RFC 9110, section 5.6.3): space and tab, and no other. A loop, because a pattern that looks
- * for spaces at an end takes quadratic time over a header that a client fills with them.
+ * Drops the optional white space of an HTTP field (RFC 9110, section 5.6.3): space and tab, and no other. A loop, because a pattern that
+ * looks for spaces at an end takes quadratic time over a header that a client fills with them.
  */
 function trim(text: string): string {
   let start = 0;

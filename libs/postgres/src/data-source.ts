@@ -1,7 +1,8 @@
 import 'reflect-metadata';
 import { StartupError } from '@kms/platform';
 import { DataSource, type DataSourceOptions, type MixedList, type EntitySchema } from 'typeorm';
-import { assertDurableServer, describeConnectionFailure, withClient } from './server-checks.ts';
+import pg from 'pg';
+import { assertDurableServer, withClient } from './server-checks.ts';
 
 // eslint-disable-next-line @typescript-eslint/no-unsafe-function-type -- TypeORM's own type of a class
 type Classes = MixedList<Function>;
@@ -37,28 +38,30 @@ export function createDataSource({ url, migrations, entities = [], poolSize = 5 
 }
 
 /**
- * Opens a service's data source: refuses a server that is not durable, a role that owns tables, and a schema that lacks migrations.
- * Throws StartupError.
+ * Refuses what a service must not run on: a server that is not durable, a role that owns tables, and a schema that lacks migrations of
+ * this version. Throws StartupError.
  */
-export async function openDataSource(settings: DataSourceSettings): Promise<DataSource> {
-  await withClient(settings.url, assertDurableServer);
-  const dataSource = createDataSource(settings);
-  try {
-    await dataSource.initialize();
-  } catch (error) {
-    throw describeConnectionFailure(settings.url, error);
-  }
-  if (await hasPendingMigrations(dataSource)) {
-    await dataSource.destroy();
-    throw new StartupError('The database lacks migrations of this version: run them first.');
-  }
-  return dataSource;
+export async function assertServiceSchema(url: string, migrations: readonly unknown[]): Promise<void> {
+  await withClient(url, async (client) => {
+    await assertDurableServer(client);
+    const { rows } = await client.query<{ found: string | null }>(`SELECT to_regclass('migrations')::text AS found`);
+    const applied = rows[0]?.found ? await client.query<{ count: string }>('SELECT count(*) FROM migrations') : null;
+    if (Number(applied?.rows[0]?.count ?? 0) < migrations.length) {
+      throw new StartupError('The database lacks migrations of this version: run them first.');
+    }
+  });
 }
 
-/** TypeORM's own check would create its table, which a service's role may not. */
-async function hasPendingMigrations(dataSource: DataSource): Promise<boolean> {
-  const [table] = await dataSource.query<{ found: string | null }[]>(`SELECT to_regclass('migrations')::text AS found`);
-  if (!table?.found) return true;
-  const [row] = await dataSource.query<{ count: string }[]>('SELECT count(*) FROM migrations');
-  return Number(row?.count) < dataSource.migrations.length;
+/** A pool of connections with bounded queries. `onIdleError` is told of connections that break while nobody uses them. */
+export function createPool(url: string, onIdleError: (error: Error) => void, size = 5): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: size,
+    connectionTimeoutMillis: 1_000,
+    query_timeout: 1_500,
+    keepAlive: true,
+    ...SESSION_SETTINGS,
+  });
+  pool.on('error', onIdleError);
+  return pool;
 }

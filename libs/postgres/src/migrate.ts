@@ -1,4 +1,5 @@
-import { StartupError } from '@kms/platform';
+import { DatabaseUrl, loadConfiguration, StartupError } from '@kms/platform';
+import { z } from 'zod';
 import { createDataSource, type DataSourceSettings } from './data-source.ts';
 import { describeConnectionFailure } from './server-checks.ts';
 
@@ -32,3 +33,16 @@ export async function migrate({ ownerUrl, serviceUrl, migrations, grants }: Migr
 }
 
 const quote = (identifier: string) => `"${identifier.replaceAll('"', '""')}"`;
+
+const MigrateConfiguration = z.object({ OWNER_DATABASE_URL: DatabaseUrl, DATABASE_URL: DatabaseUrl });
+
+/** {@link migrate} as a process of its own, with both URLs from the environment: exit code 0, or one sentence and exit code 1. */
+export async function runMigrations(service: string, settings: Pick<MigrateSettings, 'migrations' | 'grants'>): Promise<void> {
+  try {
+    const { OWNER_DATABASE_URL: ownerUrl, DATABASE_URL: serviceUrl } = loadConfiguration(MigrateConfiguration, process.env);
+    await migrate({ ownerUrl, serviceUrl, ...settings });
+  } catch (error) {
+    process.stderr.write(`${service}: ${error instanceof StartupError ? error.message : `the migrations failed: ${String(error)}`}\n`);
+    process.exitCode = 1;
+  }
+}

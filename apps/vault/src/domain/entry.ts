@@ -1,4 +1,4 @@
-import type { Encoding, EntryChange, EntryConfiguration, Environment, Handler, Id, Policy } from '@kms/contracts';
+import type { Encoding, EntryConfiguration, Environment, Handler, Id, Policy } from '@kms/contracts';
 
 /** One content of an entry, as its state knows it: the content itself is sealed elsewhere. */
 export interface EntryVersion {
@@ -30,6 +30,8 @@ export interface Entry {
   deletedAt: string | null;
 }
 
+type Changeable = Pick<Entry, 'name' | 'whitelist' | 'properties' | 'enabled' | 'expiresAt'>;
+
 interface Change {
   entryId: Id;
   /** The revision that the event made. */
@@ -43,10 +45,10 @@ export type EntryEvent =
       organizationId: Id;
       environment: Environment;
       handler: Handler;
-      change: Required<Pick<EntryChange, 'name' | 'whitelist' | 'properties' | 'enabled' | 'expiresAt' | 'encoding'>>;
+      change: Changeable & { encoding: Encoding };
     })
-  | (Change & { type: 'kms.entry.updated.v1'; change: Pick<EntryChange, 'name' | 'whitelist' | 'properties' | 'enabled' | 'expiresAt'> })
-  | (Change & { type: 'kms.entry.version-added.v1'; version: number; change: Required<Pick<EntryChange, 'encoding'>> })
+  | (Change & { type: 'kms.entry.updated.v1'; change: Partial<Changeable> })
+  | (Change & { type: 'kms.entry.version-added.v1'; version: number; change: { encoding: Encoding } })
   | (Change & { type: 'kms.entry.deleted.v1' });
 
 /** The state before the first event: there is no entry. */

@@ -2,7 +2,8 @@ import type { Encoding, Environment, Handler, Id, Policy } from '@kms/contracts'
 import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
 import { toPolicy } from '../domain/entry.ts';
-import { openContent } from '../keys/content-sealer.ts';
+import type { PreparedContent } from '@kms/envelope';
+import { openContent, type SealedContent } from '../keys/content-sealer.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import { fromRow, SELECT_ENTRY, type EntryRow } from '../write/entry-store.ts';
 
@@ -18,17 +19,10 @@ export interface RecordKey {
 export interface RevealRecord {
   policy: Policy;
   /** `null`: the entry has no such version. */
-  content: { version: number; encoding: Encoding; open: () => Buffer } | null;
+  content: { version: number; encoding: Encoding; prepared: PreparedContent } | null;
 }
 
 const MAX_RECORDS = 10_000;
-
-interface SealedRow {
-  organization_key_id: string;
-  data_key_id: string;
-  wrapped_data_key: Buffer;
-  sealed: Buffer;
-}
 
 /**
  * Records of entries that were revealed lately, still encrypted. They may be of an older revision for as long as nobody asks with a newer
@@ -74,20 +68,17 @@ export class RecordCache {
     const number = version ?? entry.currentVersion;
     const encoding = entry.versions.find((candidate) => candidate.number === number)?.encoding;
     if (encoding === undefined) return { policy: toPolicy(entry), content: null };
-    const open = await this.#prepare({ organizationId, entryId: entry.id, version: number });
-    return { policy: toPolicy(entry), content: open && { version: number, encoding, open } };
+    const prepared = await this.#prepare({ organizationId, entryId: entry.id, version: number });
+    return { policy: toPolicy(entry), content: prepared && { version: number, encoding, prepared } };
   }
 
-  async #prepare(owner: { organizationId: Id; entryId: Id; version: number }): Promise<(() => Buffer) | null> {
-    const { rows } = await this.pool.query<SealedRow>({
+  async #prepare(context: { organizationId: Id; entryId: Id; version: number }): Promise<PreparedContent | null> {
+    const { rows } = await this.pool.query<SealedContent>({
       name: 'read-content',
       text: 'SELECT organization_key_id, data_key_id, wrapped_data_key, sealed FROM sealed_contents WHERE entry_id = $1 AND version = $2',
-      values: [owner.entryId, owner.version],
+      values: [context.entryId, context.version],
     });
-    const [row] = rows;
-    if (row === undefined) return null;
-    const { organization_key_id: organizationKeyId, data_key_id: dataKeyId, wrapped_data_key: wrappedDataKey, sealed } = row;
-    return openContent(this.pool, this.keyRing, owner, { organizationKeyId, dataKeyId, wrappedDataKey, sealed });
+    return rows[0] === undefined ? null : openContent(this.pool, this.keyRing, context, rows[0]);
   }
 }
 

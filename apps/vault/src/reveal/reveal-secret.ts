@@ -22,8 +22,8 @@ export async function revealSecret({ records, journal, nextId, now }: RevealDepe
   if (record?.policy.revision !== revision) return policyChanged(record);
   if (record.content === null) return { status: 'unknown-version' };
 
-  const { open, encoding, version: number } = record.content;
-  const content = open().toString(encoding);
+  const { prepared, encoding, version: number } = record.content;
+  const content = prepared.open().toString(encoding);
   const { entryId } = record.policy;
   const event = revealEvent(nextId(), now().toISOString(), caller, { entryId, handler, version: number, revision });
   try {

@@ -1,0 +1,31 @@
+import { compileWhitelist, parseTrustedProxies, RangeFormatError } from '@kms/access';
+import { Id } from '@kms/contracts';
+import { DatabaseUrl, Endpoint, Port, SharedSecret } from '@kms/platform';
+import { z } from 'zod';
+
+const TrustedProxies = z
+  .string()
+  .default('')
+  .transform((text, context) => {
+    try {
+      return compileWhitelist(parseTrustedProxies(text));
+    } catch (error) {
+      if (!(error instanceof RangeFormatError)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+      return z.NEVER;
+    }
+  });
+
+/** The gateway's environment. */
+export const GatewayConfiguration = z.object({
+  DATABASE_URL: DatabaseUrl,
+  HTTP_HOST: z.string().default('127.0.0.1'),
+  PORT: Port,
+  API_KEY_PEPPER: SharedSecret,
+  VAULT_ENDPOINT: Endpoint,
+  LEDGER_ENDPOINT: Endpoint,
+  RPC_SECRET: SharedSecret,
+  OPERATOR_ORGANIZATION_ID: Id,
+  TRUSTED_PROXIES: TrustedProxies,
+});
+export type GatewayConfiguration = z.infer<typeof GatewayConfiguration>;

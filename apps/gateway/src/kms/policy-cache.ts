@@ -1,0 +1,71 @@
+import { compileWhitelist, parseRange } from '@kms/access';
+import { VaultCall, type Environment, type Handler, type Id, type Policy, type PolicyReply } from '@kms/contracts';
+import { LRUCache } from 'lru-cache';
+import type { KnownPolicy } from '../domain/decide-reveal.ts';
+
+/** The oldest policy that a refusal may be decided on, in milliseconds (design rule 2). */
+export const REFUSAL_MAX_AGE_MS = 250;
+const MAX_POLICIES = 10_000;
+
+export interface PolicyKey {
+  organizationId: Id;
+  environment: Environment;
+  handler: Handler;
+}
+
+/** Calls a peer: `pattern`, payload, answer. */
+export interface Peer {
+  call<T>(pattern: string, payload: unknown): Promise<T>;
+}
+
+/**
+ * Policies by handler. A grant may be decided on one of any age, because the vault checks its revision in the commit; a refusal may not,
+ * so it asks again first. What does not exist is not kept.
+ */
+export class PolicyCache {
+  readonly #policies = new LRUCache<string, KnownPolicy>({ max: MAX_POLICIES });
+  readonly #asking = new Map<string, Promise<KnownPolicy | null>>();
+
+  constructor(
+    readonly vault: Peer,
+    readonly clock: () => number = () => performance.now(),
+  ) {}
+
+  /** The policy as far as it is known, else asked for. */
+  known(key: PolicyKey): KnownPolicy | null | Promise<KnownPolicy | null> {
+    return this.#policies.get(keyText(key)) ?? this.#ask(key);
+  }
+
+  /** The policy, at most 250 ms old. */
+  fresh(key: PolicyKey): KnownPolicy | Promise<KnownPolicy | null> {
+    const known = this.#policies.get(keyText(key));
+    return known !== undefined && this.clock() - known.askedAt <= REFUSAL_MAX_AGE_MS ? known : this.#ask(key);
+  }
+
+  /** Takes over what the vault said in answer to a call that was made at `askedAt`. */
+  learn(key: PolicyKey, policy: Policy | null, askedAt: number): KnownPolicy | null {
+    if (policy === null) {
+      this.#policies.delete(keyText(key));
+      return null;
+    }
+    const known = { ...policy, allows: compileWhitelist(policy.whitelist.map(parseRange)), askedAt };
+    this.#policies.set(keyText(key), known);
+    return known;
+  }
+
+  /** One question at a time for a handler; those who ask meanwhile share its answer. */
+  #ask(key: PolicyKey): Promise<KnownPolicy | null> {
+    const text = keyText(key);
+    const asking = this.#asking.get(text);
+    if (asking !== undefined) return asking;
+    const askedAt = this.clock();
+    const answer = this.vault
+      .call<PolicyReply>(VaultCall.Policy, key)
+      .then(({ policy }) => this.learn(key, policy, askedAt))
+      .finally(() => this.#asking.delete(text));
+    this.#asking.set(text, answer);
+    return answer;
+  }
+}
+
+const keyText = ({ organizationId, environment, handler }: PolicyKey) => `${organizationId}/${environment}/${handler}`;

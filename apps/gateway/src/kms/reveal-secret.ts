@@ -1,0 +1,83 @@
+import type { Address } from '@kms/access';
+import { Handler, VaultCall, type Id, type RevealedContent, type RevealReply } from '@kms/contracts';
+import type { Journal } from '@kms/journal';
+import type { Principal } from '../domain/api-key.ts';
+import { byPrincipal, gatewayEvent, toCaller, type RequestFacts } from '../domain/audit-event.ts';
+import { decideReveal, type KnownPolicy, type RevealDenial } from '../domain/decide-reveal.ts';
+import { auditUnavailable, unauthorizedReveal, unknownEntry, vaultUnavailable, type HttpError } from '../domain/http-error.ts';
+import type { Peer, PolicyCache } from './policy-cache.ts';
+
+/** How often a reveal is decided anew because the policy changed under it, before it is given up. */
+const MAX_ROUNDS = 5;
+
+export interface RevealDependencies {
+  vault: Peer;
+  policies: PolicyCache;
+  journal: Pick<Journal, 'append'>;
+  nextId: () => Id;
+}
+
+export interface RevealCall {
+  principal: Principal;
+  facts: RequestFacts;
+  address: Address | null;
+  handler: string;
+  version: number | null;
+}
+
+/** Reveals a secret, or records the refusal durably and throws {@link HttpError}. */
+export class RevealSecret {
+  constructor(readonly dependencies: RevealDependencies) {}
+
+  async reveal(call: RevealCall): Promise<RevealedContent> {
+    const { policies } = this.dependencies;
+    if (!Handler.safeParse(call.handler).success) throw await this.#denied(call, null, 'unknown-handler');
+    const key = { organizationId: call.principal.organizationId, environment: call.principal.environment, handler: call.handler };
+    let policy = await reachable(policies.known(key));
+    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+      if (decideReveal(policy, call.address, Date.now()) !== null) policy = await reachable(policies.fresh(key));
+      const denial = decideReveal(policy, call.address, Date.now());
+      if (denial !== null || policy === null) throw await this.#denied(call, policy, denial ?? 'unknown-handler');
+      const askedAt = policies.clock();
+      const reply = await this.#ask(call, policy);
+      if (reply.status === 'revealed') return toContent(reply);
+      if (reply.status === 'audit-unavailable') throw auditUnavailable();
+      if (reply.status === 'unknown-version') throw await this.#denied(call, policy, 'unknown-version');
+      policy = policies.learn(key, reply.policy, askedAt);
+    }
+    throw vaultUnavailable();
+  }
+
+  #ask({ principal, facts, handler, version }: RevealCall, { revision }: KnownPolicy): Promise<RevealReply> {
+    return reachable(
+      this.dependencies.vault.call<RevealReply>(VaultCall.Reveal, { caller: toCaller(principal, facts), handler, revision, version }),
+    );
+  }
+
+  async #denied({ principal, facts, handler, version }: RevealCall, policy: KnownPolicy | null, reason: RevealDenial): Promise<HttpError> {
+    const { journal, nextId } = this.dependencies;
+    const event = gatewayEvent(nextId(), new Date().toISOString(), facts, {
+      type: 'kms.secret.reveal-denied.v1',
+      action: 'reveal',
+      outcome: 'denied',
+      reason,
+      ...byPrincipal(principal),
+      entry: { entryId: policy?.entryId ?? null, handler, version, revision: policy?.revision ?? null },
+    });
+    await journal.append(event).catch((error: unknown) => {
+      throw auditUnavailable(error);
+    });
+    return reason === 'unknown-handler' || reason === 'unknown-version' ? unknownEntry() : unauthorizedReveal();
+  }
+}
+
+async function reachable<T>(answer: T | Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw vaultUnavailable(error);
+  }
+}
+
+const toContent = ({ content, encoding }: RevealReply & { status: 'revealed' }): RevealedContent =>
+  encoding === 'base64' ? { content, encoding } : { content };

@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto';
+import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, createIdGenerator, LedgerCall, organizationOf, type WatermarksReply } from '@kms/contracts';
+import { Journal, Relay } from '@kms/journal';
+import { KafkaPublisher } from '@kms/kafka';
+import { StartupError, type Logger } from '@kms/platform';
+import { createPool, PostgresJournalStore, PostgresRelayStore } from '@kms/postgres';
+import { RpcClient } from '@kms/rpc';
+import type { DynamicModule } from '@nestjs/common';
+import type pg from 'pg';
+import { KeyRing } from './keys/key-ring.ts';
+import { ReadEntries } from './read/read-entries.ts';
+import { RecordCache } from './reveal/record-cache.ts';
+import { REVEAL_DEPENDENCIES, VaultController } from './vault.controller.ts';
+import type { VaultConfiguration } from './vault.config.ts';
+import { ChangeEntry } from './write/change-entry.ts';
+
+/** The vault's parts, connected: where ports meet adapters. */
+export interface VaultParts {
+  module: DynamicModule;
+  /** Ends the journal, then the relay, then the connections. */
+  close(): Promise<void>;
+}
+
+/** Connects the vault's parts and opens its journal. Throws StartupError where the root key is not the stored data's. */
+export async function assembleVault(configuration: VaultConfiguration, brokers: () => string[], logger: Logger): Promise<VaultParts> {
+  const { DATABASE_URL: url, KMS_ROOT_KEY: rootKey, RPC_SECRET: secret, LEDGER_ENDPOINT: endpoint } = configuration;
+  const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
+  await assertRootKey(pool, rootKey.keyId);
+
+  const nextId = createIdGenerator({ now: Date.now, randomBytes });
+  const now = () => new Date();
+  const ledger = new RpcClient({ ...endpoint, secret, logger });
+  const publisher = new KafkaPublisher({ brokers, clientId: 'kms-vault', logger, topic: AUDIT_TOPIC, contentType: AUDIT_CONTENT_TYPE });
+  const relay = new Relay({
+    store: new PostgresRelayStore({ url }),
+    publisher,
+    ledger: { watermarks: async (writers) => (await ledger.call<WatermarksReply>(LedgerCall.Watermarks, { writers })).watermarks },
+    keyOf: organizationOf,
+    onFailure: (step, error) => logger.warn({ err: error, step }, 'The relay cannot go on; it tries again.'),
+  });
+  const journal = new Journal<pg.ClientBase>({
+    store: new PostgresJournalStore({ url, nextId, fenceTable: { table: 'entries', key: 'id', revision: 'revision' } }),
+    onCommitted: (writer) => relay.committed(writer),
+    onFailure: (error) => logger.error({ err: error }, 'The journal could not commit.'),
+  });
+  await journal.open();
+  relay.start();
+
+  const keyRing = new KeyRing(rootKey);
+  const records = new RecordCache(pool, keyRing);
+  return {
+    module: {
+      module: VaultModule,
+      controllers: [VaultController],
+      providers: [
+        { provide: REVEAL_DEPENDENCIES, useValue: { records, journal, nextId, now } },
+        { provide: ChangeEntry, useValue: new ChangeEntry({ journal, keyRing, nextId, now }) },
+        { provide: ReadEntries, useValue: new ReadEntries(pool) },
+      ],
+    },
+    async close() {
+      await journal.close();
+      await relay.stop();
+      await Promise.all([publisher.close(), ledger.close(), pool.end()]);
+    },
+  };
+}
+
+export class VaultModule {}
+
+async function assertRootKey(pool: pg.Pool, keyId: string): Promise<void> {
+  const { rows } = await pool.query<{ root_key_id: string }>('SELECT root_key_id FROM organization_keys WHERE root_key_id <> $1 LIMIT 1', [keyId]);
+  if (rows[0] === undefined) return;
+  throw new StartupError(
+    `KMS_ROOT_KEY is not the root key that this vault's data is encrypted under: its id is ${keyId}, the data's is ${rows[0].root_key_id}.`,
+  );
+}
