@@ -1,0 +1,73 @@
+import { hash } from 'node:crypto';
+import { EventFormatError, formatSequence, parseEvent, type AuditEvent, type Id } from '@kms/contracts';
+
+/** A message as it came from the topic. */
+export interface RawMessage {
+  topic: string;
+  partition: number;
+  offset: bigint;
+  key: Buffer | null;
+  value: Buffer | null;
+}
+
+/** One leaf to append: an event's exact bytes, and what is known of them. */
+export interface Leaf {
+  bytes: Buffer;
+  event: AuditEvent;
+  /** The message that the leaf came with. */
+  message: RawMessage;
+  /** Whether the leaf is the record of a message that could not be taken as an event. */
+  isParked: boolean;
+}
+
+export type ParkReason = 'unreadable' | 'wrong-key' | 'conflict';
+
+/** Reads a message as an event, or says why it must be parked. */
+export function classify({ key, value }: RawMessage): { event: AuditEvent } | { park: ParkReason } {
+  if (value === null) return { park: 'unreadable' };
+  try {
+    const event = parseEvent(value);
+    return key?.toString('latin1') === event.data.organizationId ? { event } : { park: 'wrong-key' };
+  } catch (error) {
+    if (error instanceof EventFormatError) return { park: 'unreadable' };
+    throw error;
+  }
+}
+
+/**
+ * The record of a parked message, in the operator's organization. It follows from the message alone: its writer is made of topic and
+ * partition, its sequence and id of the offset and the bytes' hash, so the same message makes the same record however often it comes.
+ */
+export function parkMessage(message: RawMessage, reason: ParkReason, operatorOrganizationId: Id, time: string): Leaf {
+  const sha256 = hash('sha256', message.value ?? Buffer.alloc(0), 'hex');
+  const identity = hash('sha256', `${message.topic}/${message.partition}/${message.offset}/${reason}/${sha256}`, 'hex');
+  const event: AuditEvent = {
+    specversion: '1.0',
+    id: identity.slice(0, 24),
+    source: '/audit',
+    type: 'kms.message.parked.v1',
+    time,
+    datacontenttype: 'application/json',
+    data: {
+      organizationId: operatorOrganizationId,
+      environment: null,
+      apiKeyId: null,
+      apiKeyName: null,
+      address: null,
+      userAgent: null,
+      requestId: null,
+      entryId: null,
+      handler: null,
+      version: null,
+      revision: null,
+      action: 'park',
+      outcome: 'error',
+      reason,
+      parked: { topic: message.topic, partition: message.partition, offset: message.offset.toString(), sha256 },
+    },
+    writer: identity.slice(24, 48),
+    sequence: formatSequence(1),
+    previoushash: '0'.repeat(64),
+  };
+  return { bytes: Buffer.from(JSON.stringify(event), 'utf8'), event, message, isParked: true };
+}

@@ -1,0 +1,37 @@
+import 'reflect-metadata';
+import { AUDIT_TOPIC } from '@kms/contracts';
+import { brokerList, TopicConsumer } from '@kms/kafka';
+import { loadConfiguration, runService } from '@kms/platform';
+import { assertServiceSchema, createPool } from '@kms/postgres';
+import { ErrorsToTransport, FramesServer } from '@kms/rpc';
+import { NestFactory } from '@nestjs/core';
+import { AuditConfiguration } from './audit.config.ts';
+import { AuditModule } from './audit.module.ts';
+import { AppendBatch } from './ingest/append-batch.ts';
+import { Initial1764000000000 } from './migrations/1764000000000-initial.ts';
+
+await runService('audit', async (logger, fail) => {
+  const configuration = loadConfiguration(AuditConfiguration, process.env);
+  const { DATABASE_URL: url, RPC_HOST: host, RPC_PORT: port, RPC_SECRET: secret, OPERATOR_ORGANIZATION_ID: operatorOrganizationId } = configuration;
+  const brokers = brokerList(process.env);
+  await assertServiceSchema(url, [Initial1764000000000]);
+  const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
+
+  const strategy = new FramesServer({ host, port, secret, logger });
+  const app = await NestFactory.createMicroservice(AuditModule.with(pool), { strategy, logger: false, abortOnError: false });
+  app.useGlobalFilters(new ErrorsToTransport());
+  await app.listen();
+
+  const handler = new AppendBatch({ pool, operatorOrganizationId, logger, now: () => new Date() });
+  const consumer = new TopicConsumer({ brokers, clientId: 'kms-audit', groupId: 'kms-audit', topic: AUDIT_TOPIC, handler, logger, fail });
+  consumer.start();
+  return {
+    ready: { rpcPort: strategy.port },
+    async stop() {
+      // The consumer first: nothing may arrive for a database that is gone.
+      await consumer.stop();
+      await app.close();
+      await pool.end();
+    },
+  };
+});

@@ -1,0 +1,23 @@
+import type { WatermarksReply, WatermarksRequest } from '@kms/contracts';
+import type pg from 'pg';
+
+/** How many records of a writer one look goes through; the next question goes on from there. */
+const STEP = 20_000;
+
+/** For each writer, the highest sequence up to which the ledger holds every event, from what it said before. */
+export async function readWatermarks(pool: pg.Pool, { writers }: WatermarksRequest): Promise<WatermarksReply> {
+  const watermarks = [];
+  for (const { writer, from } of writers) {
+    // Numbers without a gap differ from their place in the order by the same amount: the first that does not ends the run.
+    const { rows } = await pool.query<{ sequence: string | null }>({
+      name: 'read-watermark',
+      text: `SELECT max(sequence) AS sequence FROM (
+               SELECT sequence, row_number() OVER (ORDER BY sequence) AS place FROM (
+                 SELECT sequence FROM ledger_records WHERE writer = $1 AND sequence > $2 ORDER BY sequence LIMIT ${STEP}) AS next) AS numbered
+             WHERE sequence = $2 + place`,
+      values: [writer, from],
+    });
+    watermarks.push({ writer, sequence: Number(rows[0]?.sequence ?? from) });
+  }
+  return { watermarks };
+}
