@@ -12,7 +12,13 @@ import { Initial1764000000000 } from './migrations/1764000000000-initial.ts';
 
 await runService('audit', async (logger, fail) => {
   const configuration = loadConfiguration(AuditConfiguration, process.env);
-  const { DATABASE_URL: url, RPC_HOST: host, RPC_PORT: port, RPC_SECRET: secret, OPERATOR_ORGANIZATION_ID: operatorOrganizationId } = configuration;
+  const {
+    DATABASE_URL: url,
+    RPC_HOST: host,
+    RPC_PORT: port,
+    RPC_SECRET: secret,
+    OPERATOR_ORGANIZATION_ID: operatorOrganizationId,
+  } = configuration;
   const brokers = brokerList(process.env);
   await assertServiceSchema(url, [Initial1764000000000]);
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));

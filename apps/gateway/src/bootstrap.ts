@@ -24,10 +24,11 @@ const nextId = createIdGenerator({ now: Date.now, randomBytes });
  */
 async function bootstrap(): Promise<void> {
   const { ADMIN_KEY_FILE: file, ...rest } = process.env;
-  const { API_KEY_PEPPER: pepper, OPERATOR_ORGANIZATION_ID: organizationId, ...configuration } = loadConfiguration(
-    BootstrapConfiguration.omit({ ADMIN_KEY_FILE: true }),
-    rest,
-  );
+  const {
+    API_KEY_PEPPER: pepper,
+    OPERATOR_ORGANIZATION_ID: organizationId,
+    ...configuration
+  } = loadConfiguration(BootstrapConfiguration.omit({ ADMIN_KEY_FILE: true }), rest);
   if (!file) throw new StartupError('ADMIN_KEY_FILE is not set: it is required.');
   const key = readOrMakeKey(file);
   const id = apiKeyId(key);

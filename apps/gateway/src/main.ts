@@ -15,7 +15,9 @@ await runService('gateway', async (logger) => {
     await app.listen(port, host);
   } catch (error) {
     await close();
-    throw (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? new StartupError(`Port ${port} on ${host} is in use.`, { cause: error }) : error;
+    throw (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+      ? new StartupError(`Port ${port} on ${host} is in use.`, { cause: error })
+      : error;
   }
   return { ready: { url: await app.getUrl() }, stop: close };
 });

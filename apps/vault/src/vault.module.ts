@@ -69,7 +69,9 @@ export async function assembleVault(configuration: VaultConfiguration, brokers: 
 export class VaultModule {}
 
 async function assertRootKey(pool: pg.Pool, keyId: string): Promise<void> {
-  const { rows } = await pool.query<{ root_key_id: string }>('SELECT root_key_id FROM organization_keys WHERE root_key_id <> $1 LIMIT 1', [keyId]);
+  const { rows } = await pool.query<{ root_key_id: string }>('SELECT root_key_id FROM organization_keys WHERE root_key_id <> $1 LIMIT 1', [
+    keyId,
+  ]);
   if (rows[0] === undefined) return;
   throw new StartupError(
     `KMS_ROOT_KEY is not the root key that this vault's data is encrypted under: its id is ${keyId}, the data's is ${rows[0].root_key_id}.`,

@@ -1,11 +1,14 @@
 import type { Logger } from '@kms/platform';
-import { KafkaJSError, type Admin, type Batch, type Consumer, type EachBatchPayload } from 'kafkajs';
+import kafkajs, { type Admin, type Batch, type Consumer, type EachBatchPayload } from 'kafkajs';
 import type { BatchHandler, MessageBatch } from './batch-handler.ts';
 import { chunks } from './chunks.ts';
 import { createClient, type KafkaOptions } from './client.ts';
 import { StallDetector } from './stall-detector.ts';
 import { assertTopic, TopicMissingError } from './topic.ts';
 import { backOff, pause } from './waiting.ts';
+
+// A CommonJS package whose errors Node cannot see as named exports.
+const { KafkaJSError } = kafkajs;
 
 const HANDLER_LIMITS = { messages: 500, bytes: 4 * 1024 * 1024 };
 /** A consumer that went without leaving is missed after this long, in milliseconds. */

@@ -61,7 +61,12 @@ export class AppendBatch implements BatchHandler {
     await lockLedgers(client, [...leaves.map(({ event }) => event.data.organizationId), this.dependencies.operatorOrganizationId]);
     const added = await this.#withoutKnown(client, leaves);
     const organizations = new Set(added.map(({ event }) => event.data.organizationId));
-    for (const id of organizations) await insertLeaves(client, id, added.filter(({ event }) => event.data.organizationId === id));
+    for (const id of organizations)
+      await insertLeaves(
+        client,
+        id,
+        added.filter(({ event }) => event.data.organizationId === id),
+      );
   }
 
   #toLeaf(message: RawMessage): Leaf {
@@ -93,7 +98,13 @@ export class AppendBatch implements BatchHandler {
       }
     });
     if (parked.length === 0) return added;
-    return [...added, ...(await this.#withoutKnown(client, parked.map((message) => this.#park(message, 'conflict'))))];
+    return [
+      ...added,
+      ...(await this.#withoutKnown(
+        client,
+        parked.map((message) => this.#park(message, 'conflict')),
+      )),
+    ];
   }
 }
 

@@ -1,4 +1,13 @@
-import { API_VERSION, ApiAccessPermission, AuditQuery, LedgerCall, toPage, type AuditRecord, type LedgerQueryReply, type Page } from '@kms/contracts';
+import {
+  API_VERSION,
+  ApiAccessPermission,
+  AuditQuery,
+  LedgerCall,
+  toPage,
+  type AuditRecord,
+  type LedgerQueryReply,
+  type Page,
+} from '@kms/contracts';
 import { Controller, Get, Inject, Query, Req } from '@nestjs/common';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';

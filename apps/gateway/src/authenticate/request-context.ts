@@ -27,7 +27,10 @@ export function contextOf(request: FastifyRequest): RequestContext {
 }
 
 /** What a request says of itself, before anybody vouches for it. */
-export function observe(request: FastifyRequest, isTrusted: (address: Address) => boolean): { facts: RequestFacts; address: Address | null } {
+export function observe(
+  request: FastifyRequest,
+  isTrusted: (address: Address) => boolean,
+): { facts: RequestFacts; address: Address | null } {
   const forwarded = request.headers['x-forwarded-for'];
   const address = clientAddress(request.socket.remoteAddress, Array.isArray(forwarded) ? forwarded.join(',') : forwarded, isTrusted);
   return {

@@ -110,13 +110,7 @@ export class KmsController {
     return toPage('KMSEntry', reply.value.count, page, reply.value.elements);
   }
 
-  async #change(
-    request: FastifyRequest,
-    pattern: string,
-    action: Action,
-    handler: string,
-    payload: object,
-  ): Promise<EntryConfiguration> {
+  async #change(request: FastifyRequest, pattern: string, action: Action, handler: string, payload: object): Promise<EntryConfiguration> {
     const { principal, facts } = contextOf(request);
     const reply = Handler.safeParse(handler).success
       ? await this.#ask<ConfigurationReply>(pattern, { caller: toCaller(principal, facts), ...payload })

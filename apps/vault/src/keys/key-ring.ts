@@ -61,10 +61,12 @@ export class KeyRing {
     await client.query('UPDATE organization_keys SET retired_at = now() WHERE organization_id = $1 AND retired_at IS NULL', [
       organizationId,
     ]);
-    await client.query(
-      'INSERT INTO organization_keys (id, organization_id, root_key_id, wrapped, wraps) VALUES ($1, $2, $3, $4, 1)',
-      [id, organizationId, this.rootKey.keyId, wrapped],
-    );
+    await client.query('INSERT INTO organization_keys (id, organization_id, root_key_id, wrapped, wraps) VALUES ($1, $2, $3, $4, 1)', [
+      id,
+      organizationId,
+      this.rootKey.keyId,
+      wrapped,
+    ]);
     return { id, key };
   }
 

@@ -82,4 +82,5 @@ export class RecordCache {
   }
 }
 
-const keyText = ({ organizationId, environment, handler, version }: RecordKey) => `${organizationId}/${environment}/${handler}/${version ?? ''}`;
+const keyText = ({ organizationId, environment, handler, version }: RecordKey) =>
+  `${organizationId}/${environment}/${handler}/${version ?? ''}`;

@@ -1,0 +1,179 @@
+import { randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { resolve } from 'node:path';
+import { AUDIT_TOPIC, createIdGenerator } from '@kms/contracts';
+import { freePort, startBroker, startPostgres, type RunningBroker } from '@kms/embedded';
+import { StartupError } from '@kms/platform';
+import { makeDatabases, SERVICES, type DatabaseUrls } from './databases.ts';
+import { openHome, writeWhole, type Home } from './home.ts';
+import { lockHome } from './lock.ts';
+import { runToEnd, SupervisedService, type Service, type Variables } from './processes.ts';
+
+/** Everything that was started, ended in the opposite order. */
+export class Stack {
+  readonly #ends: (() => Promise<void> | void)[] = [];
+
+  /** Notes how something that now runs is ended. */
+  add(end: () => Promise<void> | void): void {
+    this.#ends.push(end);
+  }
+
+  async end(): Promise<void> {
+    for (let end = this.#ends.pop(); end !== undefined; end = this.#ends.pop()) await end();
+  }
+}
+
+/** Starts the whole suite on this machine. What was started is noted in `stack`, also where a later step throws StartupError. */
+export async function launch(environment: NodeJS.ProcessEnv, stack: Stack, say: (line: string) => void): Promise<void> {
+  const begin = performance.now();
+  const port = Number(environment['PORT'] || 3000);
+  if (!Number.isInteger(port) || port < 1 || port > 65535)
+    throw new StartupError('PORT is not valid: it must be a port number from 1 to 65535.');
+  await assertFree(port);
+  const home = await openHome(resolve(environment['KMS_HOME'] || '.kms'), createIdGenerator({ now: Date.now, randomBytes }));
+  stack.add(lockHome(home.path('launcher.pid')));
+
+  const databases = await startDatabases(environment, home, stack, say);
+  const kafka = await startKafka(environment, home, stack, say);
+  await step('Migrations', say, () =>
+    Promise.all(
+      SERVICES.map((service) =>
+        runToEnd(service, 'migrate', { OWNER_DATABASE_URL: databases[service].ownerUrl, DATABASE_URL: databases[service].serviceUrl }),
+      ),
+    ),
+  );
+
+  const variables = await serviceVariables(home, databases, kafka, port);
+  await runToEnd('gateway', 'bootstrap', { ...variables.gateway, ADMIN_KEY_FILE: home.path('admin.key') });
+  for (const service of SERVICES) {
+    const supervised = new SupervisedService(service, variables[service], home.path('logs', `${service}.log`), say);
+    stack.add(() => supervised.stop());
+    await step(`Service ${service}`, say, () => supervised.start());
+  }
+  await announce(home, port, begin, say);
+}
+
+async function step<T>(name: string, say: (line: string) => void, action: () => Promise<T>): Promise<T> {
+  const begin = performance.now();
+  const value = await action();
+  say(`${name}: ready (${seconds(begin)} s)`);
+  return value;
+}
+
+const seconds = (begin: number) => ((performance.now() - begin) / 1000).toFixed(1);
+
+function assertFree(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        new StartupError(
+          error.code === 'EADDRINUSE' ? `Port ${port} is in use: set PORT to another one.` : `Port ${port} cannot be used: ${error.code}.`,
+        ),
+      ),
+    );
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve()));
+  });
+}
+
+async function startDatabases(
+  environment: NodeJS.ProcessEnv,
+  home: Home,
+  stack: Stack,
+  say: (line: string) => void,
+): Promise<Record<Service, DatabaseUrls>> {
+  const given = SERVICES.filter((service) => environment[`DATABASE_URL_${service.toUpperCase()}`]);
+  if (given.length > 0) return externalDatabases(environment);
+  return step('PostgreSQL', say, async () => {
+    const postgres = await startPostgres({
+      directory: home.path('postgres'),
+      password: home.secrets.postgresPassword,
+      onLog: appendTo(home.path('logs', 'postgres.log')),
+    });
+    stack.add(() => postgres.stop());
+    return makeDatabases(postgres.superuserUrl, home.secrets);
+  });
+}
+
+function externalDatabases(environment: NodeJS.ProcessEnv): Record<Service, DatabaseUrls> {
+  const url = (name: string) => environment[name] || missing(name);
+  const urls = {} as Record<Service, DatabaseUrls>;
+  for (const service of SERVICES) {
+    const name = `DATABASE_URL_${service.toUpperCase()}`;
+    urls[service] = { serviceUrl: url(name), ownerUrl: url(`OWNER_${name}`) };
+  }
+  return urls;
+}
+
+function missing(name: string): never {
+  throw new StartupError(`${name} is not set: with databases of your own each service needs its URL and its owner's.`);
+}
+
+function appendTo(file: string): (text: string) => void {
+  let written: Promise<void> = Promise.resolve();
+  return (text) => {
+    written = written.then(() => writeFile(file, text, { flag: 'a', mode: 0o600 }));
+  };
+}
+
+async function startKafka(environment: NodeJS.ProcessEnv, home: Home, stack: Stack, say: (line: string) => void): Promise<Variables> {
+  const { KAFKA_BROKERS } = environment;
+  if (KAFKA_BROKERS) return { KAFKA_BROKERS };
+  const file = home.path('brokers');
+  await step('Kafka stand-in', say, () => superviseBroker(file, stack, say));
+  return { KAFKA_BROKERS_FILE: file };
+}
+
+/** Starts the stand-in again whenever it ends, empty and on another port: the services read the file again, and resend. */
+async function superviseBroker(file: string, stack: Stack, say: (line: string) => void): Promise<void> {
+  let stopping = false;
+  let broker: RunningBroker;
+  const start = async () => {
+    broker = await startBroker({ topic: AUDIT_TOPIC });
+    await writeWhole(file, broker.address);
+    void broker.ended.then(async () => {
+      if (stopping) return;
+      say('The Kafka stand-in ended by itself; it is started again.');
+      await start();
+    });
+  };
+  await start();
+  stack.add(() => {
+    stopping = true;
+    return broker.stop();
+  });
+}
+
+async function serviceVariables(
+  home: Home,
+  databases: Record<Service, DatabaseUrls>,
+  kafka: Variables,
+  port: number,
+): Promise<Record<Service, Variables>> {
+  const [vaultPort, auditPort] = [await freePort(), await freePort()];
+  const { rpcSecret, apiKeyPepper, operatorOrganizationId } = home.secrets;
+  const common = (service: Service): Variables => ({ DATABASE_URL: databases[service].serviceUrl, RPC_SECRET: rpcSecret, ...kafka });
+  const ledger = { LEDGER_ENDPOINT: `127.0.0.1:${auditPort}` };
+  const operator = { OPERATOR_ORGANIZATION_ID: operatorOrganizationId };
+  return {
+    vault: { ...common('vault'), ...ledger, KMS_ROOT_KEY_FILE: home.rootKeyFile, RPC_PORT: String(vaultPort) },
+    audit: { ...common('audit'), ...operator, RPC_PORT: String(auditPort) },
+    gateway: {
+      ...common('gateway'),
+      ...ledger,
+      ...operator,
+      VAULT_ENDPOINT: `127.0.0.1:${vaultPort}`,
+      PORT: String(port),
+      API_KEY_PEPPER: apiKeyPepper,
+    },
+  };
+}
+
+async function announce(home: Home, port: number, begin: number, say: (line: string) => void): Promise<void> {
+  const baseUrl = `http://127.0.0.1:${port}/2026-02-01`;
+  const apiKey = (await readFile(home.path('admin.key'), 'utf8')).trim();
+  const organizationId = home.secrets.operatorOrganizationId;
+  await writeWhole(home.path('admin.json'), JSON.stringify({ baseUrl, organizationId, apiKey }, null, 2));
+  say(`Ready in ${seconds(begin)} s at ${baseUrl}. The admin API key is in ${home.path('admin.json')}. Ctrl-C stops everything.`);
+}
