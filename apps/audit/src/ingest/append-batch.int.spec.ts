@@ -1,0 +1,167 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { prepareEvent, type AuditData } from '@kms/contracts';
+import { createLogger } from '@kms/platform';
+import { createPool, migrate, withClient } from '@kms/postgres';
+import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
+import type pg from 'pg';
+import { auditGrants, Initial1764000000000 } from '../migrations/1764000000000-initial.ts';
+import { queryLedger } from '../query/query-ledger.ts';
+import { readWatermarks } from '../query/read-watermarks.ts';
+import { AppendBatch } from './append-batch.ts';
+
+const OPERATOR = '0'.repeat(24);
+const ORGANIZATION = '1'.repeat(24);
+const WRITER = 'a'.repeat(24);
+const logger = createLogger('test');
+logger.level = 'silent';
+
+let postgres: TestPostgres;
+let database: TestDatabase;
+let pool: pg.Pool;
+let ledger: AppendBatch;
+
+function value(sequence: number, data: Partial<AuditData> = {}): Buffer {
+  const place = prepareEvent({
+    id: sequence.toString(16).padStart(24, '0'),
+    source: '/vault',
+    type: 'kms.secret.revealed.v1',
+    time: new Date(1_764_000_000_000 + sequence).toISOString(),
+    data: {
+      organizationId: ORGANIZATION,
+      environment: 'production',
+      apiKeyId: 'b'.repeat(24),
+      apiKeyName: 'test',
+      address: '192.0.2.7',
+      userAgent: 'agent \u00e9\u00ff',
+      requestId: 'request',
+      entryId: 'c'.repeat(24),
+      handler: 'handler',
+      version: 1,
+      revision: 1,
+      action: 'reveal',
+      outcome: 'success',
+      reason: null,
+      ...data,
+    },
+  });
+  return Buffer.from(place({ writer: WRITER, sequence, previousHash: '0'.repeat(64) }));
+}
+
+const POISON = Buffer.from('not an event');
+
+async function append(...values: (Buffer | null)[]): Promise<void> {
+  const messages = values.map((bytes, index) => ({ offset: BigInt(index), key: Buffer.from(ORGANIZATION), value: bytes }));
+  await ledger.handle({ topic: 'topic', partition: 0, messages, nextOffset: BigInt(values.length) });
+}
+
+async function sequences(): Promise<number[]> {
+  const { rows } = await pool.query<{ sequence: string }>('SELECT sequence FROM ledger_records WHERE organization_id = $1 ORDER BY leaf_index', [
+    ORGANIZATION,
+  ]);
+  return rows.map(({ sequence }) => Number(sequence));
+}
+
+async function parked(): Promise<string[]> {
+  const { rows } = await pool.query<{ reason: string }>('SELECT reason FROM ledger_records WHERE organization_id = $1 ORDER BY leaf_index', [OPERATOR]);
+  return rows.map(({ reason }) => reason);
+}
+
+beforeAll(async () => {
+  postgres = await startTestPostgres();
+});
+afterAll(() => postgres.stop());
+
+beforeEach(async () => {
+  await pool?.end();
+  database = await postgres.createDatabase();
+  await migrate({ ...database, migrations: [Initial1764000000000], grants: auditGrants });
+  pool = createPool(database.serviceUrl, () => undefined);
+  ledger = new AppendBatch({ pool, operatorOrganizationId: OPERATOR, logger, now: () => new Date() });
+});
+afterAll(() => pool.end());
+
+describe('the ledger', () => {
+  it.each([
+    ['first', [POISON, value(1), value(2)]],
+    ['in the middle', [value(1), POISON, value(2)]],
+    ['last', [value(1), value(2), POISON]],
+  ])('parks a poison message that comes %s, and appends the others', async (_place, values) => {
+    await append(...values);
+    expect(await sequences()).toEqual([1, 2]);
+    expect(await parked()).toEqual(['unreadable']);
+    const { rows } = await pool.query<{ value: Buffer }>('SELECT value FROM parked_messages');
+    expect(rows.map((row) => row.value)).toEqual([POISON]);
+  });
+
+  it('holds each event once, however often it comes', async () => {
+    await append(value(1), value(1), value(2));
+    await append(value(2), value(1), value(3), POISON, POISON);
+    await append(value(3));
+    expect(await sequences()).toEqual([1, 2, 3]);
+  });
+
+  it('does not park the same message twice', async () => {
+    await append(POISON);
+    await append(POISON);
+    expect(await parked()).toEqual(['unreadable']);
+  });
+
+  it('parks what says something else under a number that is taken, or comes under another key', async () => {
+    await append(value(1));
+    await append(value(1, { outcome: 'denied' }), value(2, { organizationId: '2'.repeat(24) }), null);
+    expect(await sequences()).toEqual([1]);
+    expect((await parked()).sort()).toEqual(['conflict', 'unreadable', 'wrong-key']);
+  });
+
+  it('appends nothing where the offset cannot be kept', async () => {
+    await withClient(database.superuserUrl, (client) => client.query('ALTER TABLE consumed_offsets RENAME TO away'));
+    await expect(append(value(1), POISON)).rejects.toThrow(/consumed_offsets/);
+    expect(await sequences()).toEqual([]);
+    expect(await parked()).toEqual([]);
+  });
+
+  it('reads on from the newest offset of each partition, also where it went back', async () => {
+    await append(value(1), value(2));
+    await append(value(1));
+    expect(await ledger.startOffsets('topic', [0, 1])).toEqual(new Map([[0, 1n]]));
+  });
+
+  it('can be changed by nobody', async () => {
+    await append(value(1));
+    for (const url of [database.serviceUrl, database.ownerUrl]) {
+      for (const change of ['UPDATE ledger_records SET outcome = outcome', 'DELETE FROM ledger_records', 'TRUNCATE consumed_offsets']) {
+        await expect(withClient(url, (client) => client.query(change))).rejects.toThrow(/append-only|permission denied/);
+      }
+    }
+  });
+
+  it('says up to where it holds a writer without a gap', async () => {
+    await append(value(1), value(2), value(4));
+    const ask = async (from: number) => (await readWatermarks(pool, { writers: [{ writer: WRITER, from }] })).watermarks[0]?.sequence;
+    expect([await ask(0), await ask(1), await ask(2)]).toEqual([2, 2, 2]);
+    await append(value(3));
+    expect(await ask(2)).toBe(4);
+  });
+
+  it('finds records by handler, outcome, key, address and time, newest first', async () => {
+    await append(value(1), value(2, { handler: 'other', outcome: 'denied', address: '2001:db8::1', apiKeyId: null }), value(3));
+    const find = async (query: object) => {
+      const reply = await queryLedger(pool, { organizationId: ORGANIZATION, query: { size: 100, page: 1, ...query } });
+      return reply.status === 'ok' ? reply.value.elements.map(({ sequence }) => sequence) : reply.code;
+    };
+    expect(await find({})).toEqual([3, 2, 1]);
+    expect(await find({ size: 1, page: 2 })).toEqual([2]);
+    expect(await find({ handler: 'other' })).toEqual([2]);
+    expect(await find({ outcome: 'denied' })).toEqual([2]);
+    expect(await find({ apiKey: 'b'.repeat(24) })).toEqual([3, 1]);
+    expect(await find({ ip: '192.0.2.0/24' })).toEqual([3, 1]);
+    expect(await find({ ip: '2001:db8::/32' })).toEqual([2]);
+    expect(await find({ from: new Date(1_764_000_000_002).toISOString(), to: new Date(1_764_000_000_003).toISOString() })).toEqual([2]);
+  });
+
+  it('keeps every byte of a User-Agent', async () => {
+    await append(value(1));
+    const { rows } = await pool.query<{ user_agent: string }>('SELECT user_agent FROM ledger_records');
+    expect(rows[0]?.user_agent).toBe('agent \u00e9\u00ff');
+  });
+});

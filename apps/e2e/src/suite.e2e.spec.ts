@@ -1,0 +1,228 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { freePort } from '@kms/embedded';
+import { waitFor } from '@kms/testing';
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const CANARY = 'canary-7f3a9c51e8b2';
+
+let folder: string;
+let home: string;
+let port: number;
+let launcher: ChildProcess;
+let output: string;
+let admin: { baseUrl: string; organizationId: string; apiKey: string };
+
+const launcherEnvironment = () => ({ PATH: process.env['PATH'], KMS_HOME: home, PORT: String(port) });
+
+async function start(): Promise<void> {
+  output = '';
+  launcher = spawn(process.execPath, ['tools/launcher/start.mjs'], { cwd: ROOT, env: launcherEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
+  for (const stream of [launcher.stdout, launcher.stderr]) stream?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  await waitFor('the suite to be ready', () => output.includes('Ready in') || launcher.exitCode !== null, 40_000);
+  if (launcher.exitCode !== null) throw new Error(output);
+  admin = JSON.parse(readFileSync(join(home, 'admin.json'), 'utf8')) as typeof admin;
+}
+
+async function stop(): Promise<void> {
+  const exit = once(launcher, 'exit');
+  launcher.kill('SIGTERM');
+  expect(await exit).toEqual([0, null]);
+}
+
+interface Answer {
+  status: number;
+  body: Record<string, unknown>;
+  headers: Headers;
+}
+
+async function call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+  const response = await fetch(`${admin.baseUrl}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${admin.apiKey}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown>, headers: response.headers };
+}
+
+const create = (handler: string, content: string, more: object = {}) =>
+  call('POST', '/kms.json', { kmsEntry: { name: handler, handler, content, whitelist: ['127.0.0.1'], ...more } });
+
+const records = async (query: string) => (await call('GET', `/audit.json?${query}`)).body['elements'] as Record<string, unknown>[];
+
+/** The process of one of the launcher's services, found by the program that it runs. */
+function servicePid(service: string): number | undefined {
+  return readdirSync('/proc')
+    .filter((name) => /^[0-9]+$/.test(name))
+    .map(Number)
+    .find((pid) => {
+      try {
+        const parent = / ([0-9]+)$/.exec(/^.*\) \S+ [0-9]+/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[0] ?? '')?.[1];
+        return Number(parent) === launcher.pid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(service);
+      } catch {
+        return false; // It ended while we looked.
+      }
+    });
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'kms-e2e-'));
+  chmodSync(folder, 0o755);
+  home = join(folder, 'home');
+  port = await freePort();
+  await start();
+}, 60_000);
+
+afterAll(async () => {
+  if (launcher.exitCode === null) await stop();
+  rmSync(folder, { recursive: true, force: true });
+}, 30_000);
+
+describe('the suite', () => {
+  it('stores a secret, reveals it, and holds the record of it', async () => {
+    expect(await create('aws-s3', CANARY, { properties: { region: 'us-east-1' } })).toMatchObject({ status: 201, body: { revision: 1 } });
+    const revealed = await call('GET', '/kms/reveal/aws-s3.json', undefined, { 'user-agent': 'e2e/1.0' });
+    expect(revealed).toMatchObject({ status: 200, body: { content: CANARY } });
+    expect(revealed.headers.get('cache-control')).toBe('no-store');
+    const [record] = await waitFor('the record', async () => {
+      const found = await records('handler=aws-s3&outcome=success');
+      return found.some(({ action }) => action === 'reveal') && found;
+    });
+    expect(record).toMatchObject({
+      action: 'reveal',
+      organizationId: admin.organizationId,
+      apiKeyName: 'admin',
+      address: '127.0.0.1',
+      userAgent: 'e2e/1.0',
+      handler: 'aws-s3',
+      version: 1,
+      environment: 'production',
+      requestId: revealed.headers.get('x-request-id'),
+    });
+  });
+
+  it('answers the published endpoints as published', async () => {
+    expect((await call('GET', '/ping.json')).body).toEqual({ status: 'success', env: 'production', RRT: expect.stringMatching(/^[0-9.]+ ms$/) });
+    expect((await call('GET', '/connection.json')).body).toMatchObject({ client: { ips: { ipv4: '127.0.0.1' } }, endpoint: { apiVersion: '2026-02-01' } });
+    expect((await call('GET', '/kms.json')).body).toMatchObject({
+      entities: 'KMSEntry',
+      per_page: 100,
+      pages: { current: 1, max: 1 },
+      elements: [{ handler: 'aws-s3' }],
+    });
+    expect((await call('GET', '/kms.json?page=9')).body['elements']).toEqual([]);
+    expect((await call('GET', '/kms/aws-s3.json')).body).toMatchObject({ whitelist: ['127.0.0.1'], properties: { region: 'us-east-1' } });
+  });
+
+  it('refuses with one sentence, and records the refusal', async () => {
+    const wrong = (key: string) => call('GET', '/kms/reveal/aws-s3.json', undefined, { authorization: key });
+    for (const key of ['', 'Bearer nonsense', `Bearer ${admin.apiKey.slice(0, -1)}x`]) {
+      expect(await wrong(key)).toMatchObject({ status: 401, body: { error: 'Invalid token' } });
+    }
+    expect(await call('GET', '/kms/reveal/nobody.json')).toMatchObject({ status: 404, body: { error: 'This KMSEntry does not exist' } });
+    await create('closed', 'x', { whitelist: [] });
+    expect(await call('GET', '/kms/reveal/closed.json')).toMatchObject({
+      status: 403,
+      body: { error: 'Unauthorized to reveal this KMS Entry' },
+    });
+    await waitFor('the refusals’ records', async () => {
+      const reasons = (await records('outcome=denied')).map(({ reason }) => reason);
+      return ['missing-key', 'malformed-key', 'unknown-handler', 'not-whitelisted'].every((reason) => reasons.includes(reason));
+    });
+  });
+
+  it.each([
+    ['POST', '/kms.json', { kmsEntry: { name: 'x', handler: 'x', content: 'x', colour: 'red' } }, 400, /kmsEntry\.colour/],
+    ['POST', '/kms.json', { kmsEntry: { name: 'x', handler: 'No Slug', content: 'x' } }, 400, /handler/],
+    ['POST', '/kms.json', { kmsEntry: { name: 'x', handler: 'x', content: 'x', whitelist: ['10.0.0.1/8'] } }, 400, /whitelist.*10\.0\.0\.0\/8/],
+    ['POST', '/kms.json', { kmsEntry: { name: 'x', handler: 'x', content: 'a'.repeat(65_537) } }, 400, /content/],
+    ['POST', '/kms.json', { kmsEntry: { name: 'x', handler: 'x', content: 'a'.repeat(300_000) } }, 413, /too large/],
+    ['POST', '/kms.json', { kmsEntry: { name: 'x', handler: 'aws-s3', content: 'x' } }, 409, /taken/],
+    ['PATCH', '/kms/nobody.json', { kmsEntry: { name: 'x' } }, 404, /does not exist/],
+    ['GET', '/kms.json?size=0', undefined, 400, /size/],
+    ['GET', '/audit.json?ip=1.2.3', undefined, 400, /ip/],
+    ['GET', '/nothing.json', undefined, 404, /Not found/],
+  ])('%s %s with %j is refused', async (method, path, body, status, message) => {
+    const answer = await call(method, path, body);
+    expect(answer.status).toBe(status);
+    expect(Object.keys(answer.body)).toEqual(['error']);
+    expect(answer.body['error']).toMatch(message);
+  });
+
+  it('rotates, rolls past a stale If-Match, keeps binary content, and deletes', async () => {
+    await create('rotated', 'one');
+    expect(await call('POST', '/kms/rotated/versions.json', { kmsEntry: { content: 'AP8=', encoding: 'base64' } })).toMatchObject({ status: 201 });
+    expect((await call('GET', '/kms/reveal/rotated.json')).body).toEqual({ content: 'AP8=', encoding: 'base64' });
+    expect((await call('GET', '/kms/reveal/rotated.json?version=1')).body).toEqual({ content: 'one' });
+    expect((await call('GET', '/kms/reveal/rotated.json?version=3')).status).toBe(404);
+    expect((await call('PATCH', '/kms/rotated.json', { kmsEntry: { name: 'x' } }, { 'if-match': '"1"' })).status).toBe(412);
+    expect((await call('PATCH', '/kms/rotated.json', { kmsEntry: { enabled: false } }, { 'if-match': '"2"' })).status).toBe(200);
+    expect((await call('GET', '/kms/reveal/rotated.json')).status).toBe(403);
+    expect((await call('DELETE', '/kms/rotated.json')).status).toBe(200);
+    expect((await call('GET', '/kms/reveal/rotated.json')).status).toBe(404);
+  });
+
+  it('grants no reveal on the old whitelist once its change is acknowledged', async () => {
+    await create('raced', 'x');
+    let acknowledged = false;
+    let grantedAfter = 0;
+    let granted = 0;
+    const reveal = async () => {
+      const beganAfter = acknowledged;
+      const { status } = await call('GET', '/kms/reveal/raced.json');
+      if (status === 200) granted += 1;
+      if (status === 200 && beganAfter) grantedAfter += 1;
+    };
+    const workers = Array.from({ length: 20 }, async () => {
+      for (let turn = 0; turn < 50; turn += 1) await reveal();
+    });
+    await waitFor('some grants', () => granted > 100);
+    expect((await call('PATCH', '/kms/raced.json', { kmsEntry: { whitelist: ['192.0.2.1'] } })).status).toBe(200);
+    acknowledged = true;
+    await Promise.all(workers);
+    expect(grantedAfter).toBe(0);
+    expect(granted).toBeLessThan(1_000);
+  });
+
+  it.each(['vault', 'audit', 'broker-process'])('comes back by itself after its %s was killed, with every record', async (service) => {
+    const handler = `after-${service}`;
+    await create(handler, 'x');
+    const pid = servicePid(service);
+    expect(pid).toBeDefined();
+    process.kill(pid as number, 'SIGKILL');
+    if (service === 'vault') expect((await call('GET', `/kms/reveal/${handler}.json`)).status).toBe(503);
+    else expect((await call('GET', `/kms/reveal/${handler}.json`)).status).toBe(200);
+    await waitFor('a reveal', async () => (await call('GET', `/kms/reveal/${handler}.json`)).status === 200);
+    await waitFor('the record', async () => (await call('GET', `/audit.json?handler=${handler}&outcome=success`)).body['count'] as number, 50_000);
+  }, 70_000);
+
+  it('keeps its secrets to itself', () => {
+    for (const file of ['admin.json', 'secrets.json', 'root.key', 'admin.key']) expect(statSync(join(home, file)).mode & 0o777).toBe(0o600);
+    for (const file of readdirSync(join(home, 'logs'))) {
+      const text = readFileSync(join(home, 'logs', file), 'utf8');
+      for (const encoding of ['utf8', 'base64', 'hex'] as const) expect(text).not.toContain(Buffer.from(CANARY).toString(encoding));
+    }
+  });
+
+  it('refuses a second start on the same home, and on the same port, with one sentence', async () => {
+    const again = (environment: object) =>
+      spawnSync(process.execPath, ['tools/launcher/start.mjs'], { cwd: ROOT, env: { ...launcherEnvironment(), ...environment }, encoding: 'utf8' });
+    const samePort = again({ KMS_HOME: join(folder, 'other') });
+    expect([samePort.status, samePort.stderr]).toEqual([1, `Port ${port} is in use: set PORT to another one.\n`]);
+    const sameHome = again({ PORT: String(await freePort()) });
+    expect([sameHome.status, sameHome.stderr]).toEqual([1, expect.stringMatching(/^Another Donutwork KMS .*\n$/)]);
+  });
+
+  it('has the same key and the same secrets after a restart', async () => {
+    const before = admin;
+    await stop();
+    await start();
+    expect(admin).toEqual(before);
+    expect((await call('GET', '/kms/reveal/aws-s3.json')).body).toEqual({ content: CANARY });
+  }, 60_000);
+});

@@ -1,0 +1,2 @@
+export { startTestPostgres, type TestDatabase, type TestPostgres } from './postgres.ts';
+export { waitFor } from './wait-for.ts';
