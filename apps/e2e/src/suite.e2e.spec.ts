@@ -22,7 +22,11 @@ const launcherEnvironment = () => ({ PATH: process.env['PATH'], KMS_HOME: home, 
 
 async function start(): Promise<void> {
   output = '';
-  launcher = spawn(process.execPath, ['tools/launcher/start.mjs'], { cwd: ROOT, env: launcherEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
+  launcher = spawn(process.execPath, ['tools/launcher/start.mjs'], {
+    cwd: ROOT,
+    env: launcherEnvironment(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   for (const stream of [launcher.stdout, launcher.stderr]) stream?.on('data', (chunk: Buffer) => (output += chunk.toString()));
   await waitFor('the suite to be ready', () => output.includes('Ready in') || launcher.exitCode !== null, 40_000);
   if (launcher.exitCode !== null) throw new Error(output);
@@ -91,7 +95,7 @@ describe('the suite', () => {
     expect(revealed.headers.get('cache-control')).toBe('no-store');
     const [record] = await waitFor('the record', async () => {
       const found = await records('handler=aws-s3&outcome=success');
-      return found.some(({ action }) => action === 'reveal') && found;
+      return found.some(({ action }) => action === 'reveal') ? found : null;
     });
     expect(record).toMatchObject({
       action: 'reveal',
@@ -107,8 +111,15 @@ describe('the suite', () => {
   });
 
   it('answers the published endpoints as published', async () => {
-    expect((await call('GET', '/ping.json')).body).toEqual({ status: 'success', env: 'production', RRT: expect.stringMatching(/^[0-9.]+ ms$/) });
-    expect((await call('GET', '/connection.json')).body).toMatchObject({ client: { ips: { ipv4: '127.0.0.1' } }, endpoint: { apiVersion: '2026-02-01' } });
+    expect((await call('GET', '/ping.json')).body).toEqual({
+      status: 'success',
+      env: 'production',
+      RRT: expect.stringMatching(/^[0-9.]+ ms$/),
+    });
+    expect((await call('GET', '/connection.json')).body).toMatchObject({
+      client: { ips: { ipv4: '127.0.0.1' } },
+      endpoint: { apiVersion: '2026-02-01' },
+    });
     expect((await call('GET', '/kms.json')).body).toMatchObject({
       entities: 'KMSEntry',
       per_page: 100,
@@ -139,7 +150,13 @@ describe('the suite', () => {
   it.each([
     ['POST', '/kms.json', { kmsEntry: { name: 'x', handler: 'x', content: 'x', colour: 'red' } }, 400, /kmsEntry\.colour/],
     ['POST', '/kms.json', { kmsEntry: { name: 'x', handler: 'No Slug', content: 'x' } }, 400, /handler/],
-    ['POST', '/kms.json', { kmsEntry: { name: 'x', handler: 'x', content: 'x', whitelist: ['10.0.0.1/8'] } }, 400, /whitelist.*10\.0\.0\.0\/8/],
+    [
+      'POST',
+      '/kms.json',
+      { kmsEntry: { name: 'x', handler: 'x', content: 'x', whitelist: ['10.0.0.1/8'] } },
+      400,
+      /whitelist.*10\.0\.0\.0\/8/,
+    ],
     ['POST', '/kms.json', { kmsEntry: { name: 'x', handler: 'x', content: 'a'.repeat(65_537) } }, 400, /content/],
     ['POST', '/kms.json', { kmsEntry: { name: 'x', handler: 'x', content: 'a'.repeat(300_000) } }, 413, /too large/],
     ['POST', '/kms.json', { kmsEntry: { name: 'x', handler: 'aws-s3', content: 'x' } }, 409, /taken/],
@@ -147,7 +164,7 @@ describe('the suite', () => {
     ['GET', '/kms.json?size=0', undefined, 400, /size/],
     ['GET', '/audit.json?ip=1.2.3', undefined, 400, /ip/],
     ['GET', '/nothing.json', undefined, 404, /Not found/],
-  ])('%s %s with %j is refused', async (method, path, body, status, message) => {
+  ] as const)('refuses bad input %#: %s %s', async (method, path, body, status, message) => {
     const answer = await call(method, path, body);
     expect(answer.status).toBe(status);
     expect(Object.keys(answer.body)).toEqual(['error']);
@@ -156,7 +173,9 @@ describe('the suite', () => {
 
   it('rotates, rolls past a stale If-Match, keeps binary content, and deletes', async () => {
     await create('rotated', 'one');
-    expect(await call('POST', '/kms/rotated/versions.json', { kmsEntry: { content: 'AP8=', encoding: 'base64' } })).toMatchObject({ status: 201 });
+    expect(await call('POST', '/kms/rotated/versions.json', { kmsEntry: { content: 'AP8=', encoding: 'base64' } })).toMatchObject({
+      status: 201,
+    });
     expect((await call('GET', '/kms/reveal/rotated.json')).body).toEqual({ content: 'AP8=', encoding: 'base64' });
     expect((await call('GET', '/kms/reveal/rotated.json?version=1')).body).toEqual({ content: 'one' });
     expect((await call('GET', '/kms/reveal/rotated.json?version=3')).status).toBe(404);
@@ -164,7 +183,8 @@ describe('the suite', () => {
     expect((await call('PATCH', '/kms/rotated.json', { kmsEntry: { enabled: false } }, { 'if-match': '"2"' })).status).toBe(200);
     expect((await call('GET', '/kms/reveal/rotated.json')).status).toBe(403);
     expect((await call('DELETE', '/kms/rotated.json')).status).toBe(200);
-    expect((await call('GET', '/kms/reveal/rotated.json')).status).toBe(404);
+    // A refusal may rest on a policy that is up to 250 ms old, so the reason changes a moment later than the entry.
+    await waitFor('the entry to be gone', async () => (await call('GET', '/kms/reveal/rotated.json')).status === 404);
   });
 
   it('grants no reveal on the old whitelist once its change is acknowledged', async () => {
@@ -189,17 +209,25 @@ describe('the suite', () => {
     expect(granted).toBeLessThan(1_000);
   });
 
-  it.each(['vault', 'audit', 'broker-process'])('comes back by itself after its %s was killed, with every record', async (service) => {
-    const handler = `after-${service}`;
-    await create(handler, 'x');
-    const pid = servicePid(service);
-    expect(pid).toBeDefined();
-    process.kill(pid as number, 'SIGKILL');
-    if (service === 'vault') expect((await call('GET', `/kms/reveal/${handler}.json`)).status).toBe(503);
-    else expect((await call('GET', `/kms/reveal/${handler}.json`)).status).toBe(200);
-    await waitFor('a reveal', async () => (await call('GET', `/kms/reveal/${handler}.json`)).status === 200);
-    await waitFor('the record', async () => (await call('GET', `/audit.json?handler=${handler}&outcome=success`)).body['count'] as number, 50_000);
-  }, 70_000);
+  it.each(['vault', 'audit', 'broker-process'])(
+    'comes back by itself after its %s was killed, with every record',
+    async (service) => {
+      const handler = `after-${service}`;
+      await create(handler, 'x');
+      const pid = servicePid(service);
+      expect(pid).toBeDefined();
+      process.kill(pid as number, 'SIGKILL');
+      if (service === 'vault') expect((await call('GET', `/kms/reveal/${handler}.json`)).status).toBe(503);
+      else expect((await call('GET', `/kms/reveal/${handler}.json`)).status).toBe(200);
+      await waitFor('a reveal', async () => (await call('GET', `/kms/reveal/${handler}.json`)).status === 200);
+      await waitFor(
+        'the record',
+        async () => (await call('GET', `/audit.json?handler=${handler}&outcome=success`)).body['count'] as number,
+        50_000,
+      );
+    },
+    70_000,
+  );
 
   it('keeps its secrets to itself', () => {
     for (const file of ['admin.json', 'secrets.json', 'root.key', 'admin.key']) expect(statSync(join(home, file)).mode & 0o777).toBe(0o600);
@@ -211,7 +239,11 @@ describe('the suite', () => {
 
   it('refuses a second start on the same home, and on the same port, with one sentence', async () => {
     const again = (environment: object) =>
-      spawnSync(process.execPath, ['tools/launcher/start.mjs'], { cwd: ROOT, env: { ...launcherEnvironment(), ...environment }, encoding: 'utf8' });
+      spawnSync(process.execPath, ['tools/launcher/start.mjs'], {
+        cwd: ROOT,
+        env: { ...launcherEnvironment(), ...environment },
+        encoding: 'utf8',
+      });
     const samePort = again({ KMS_HOME: join(folder, 'other') });
     expect([samePort.status, samePort.stderr]).toEqual([1, `Port ${port} is in use: set PORT to another one.\n`]);
     const sameHome = again({ PORT: String(await freePort()) });

@@ -6,7 +6,11 @@ const TIMING = { watermarkEvery: 1, resendAfter: 20, adoptEvery: 1, retryAfter: 
 
 /** Three events of one writer, a topic that may lose what it acknowledged, and a ledger that keeps what arrives. */
 function scene({ orphans = [] as OrphanedWriter[], loses = (_time: number): boolean => false } = {}) {
-  const { block } = buildBlock('writer', { sequence: 0, hash: GENESIS }, ['1', '2', '3'].map((text) => () => text));
+  const { block } = buildBlock(
+    'writer',
+    { sequence: 0, hash: GENESIS },
+    ['1', '2', '3'].map((text) => () => text),
+  );
   const ledger = new Set<number>();
   const closed: string[] = [];
   let sends = 0;

@@ -34,7 +34,8 @@ beforeEach(async () => {
   await withClient(database.ownerUrl, async (client) => {
     await client.query('CREATE TABLE entries (id text PRIMARY KEY, revision bigint NOT NULL)');
     await client.query(`INSERT INTO entries VALUES ('entry', 1)`);
-    for (const statement of [...JOURNAL_SCHEMA, ...journalGrants(role), `GRANT SELECT, UPDATE ON entries TO ${role}`]) await client.query(statement);
+    for (const statement of [...JOURNAL_SCHEMA, ...journalGrants(role), `GRANT SELECT, UPDATE ON entries TO ${role}`])
+      await client.query(statement);
   });
   const fenceTable = { table: 'entries', key: 'id', revision: 'revision' };
   store = new PostgresJournalStore({ url: database.serviceUrl, nextId: () => `writer-${(ids += 1)}`, fenceTable });

@@ -55,14 +55,18 @@ async function append(...values: (Buffer | null)[]): Promise<void> {
 }
 
 async function sequences(): Promise<number[]> {
-  const { rows } = await pool.query<{ sequence: string }>('SELECT sequence FROM ledger_records WHERE organization_id = $1 ORDER BY leaf_index', [
-    ORGANIZATION,
-  ]);
+  const { rows } = await pool.query<{ sequence: string }>(
+    'SELECT sequence FROM ledger_records WHERE organization_id = $1 ORDER BY leaf_index',
+    [ORGANIZATION],
+  );
   return rows.map(({ sequence }) => Number(sequence));
 }
 
 async function parked(): Promise<string[]> {
-  const { rows } = await pool.query<{ reason: string }>('SELECT reason FROM ledger_records WHERE organization_id = $1 ORDER BY leaf_index', [OPERATOR]);
+  const { rows } = await pool.query<{ reason: string }>(
+    'SELECT reason FROM ledger_records WHERE organization_id = $1 ORDER BY leaf_index',
+    [OPERATOR],
+  );
   return rows.map(({ reason }) => reason);
 }
 

@@ -1,0 +1,31 @@
+// Shows that the boundaries bite: each of these imports must be refused where it stands. Run after `npm run lint`, which makes the project graph.
+import { spawnSync } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+const WRONG = [
+  ['libs/journal/src/wrong.ts', 'pg', '@nx/enforce-module-boundaries'],
+  ['libs/envelope/src/wrong.ts', '@nestjs/common', '@nx/enforce-module-boundaries'],
+  ['libs/contracts/src/wrong.ts', '@kms/platform', '@nx/enforce-module-boundaries'],
+  ['libs/kafka/src/wrong.ts', '@kms/postgres', '@nx/enforce-module-boundaries'],
+  ['apps/vault/src/domain/wrong.ts', '@kms/postgres', 'no-restricted-imports'],
+  ['apps/gateway/src/domain/wrong.ts', 'fastify', 'no-restricted-imports'],
+];
+
+let failed = 0;
+for (const [file, imported, rule] of WRONG) {
+  const source = `import * as wrong from '${imported}';\nexport const use = wrong;\n`;
+  const eslint = join(root, 'node_modules', 'eslint', 'bin', 'eslint.js');
+  const { stdout } = spawnSync(process.execPath, [eslint, '--format', 'json', '--stdin', '--stdin-filename', file], {
+    cwd: root,
+    input: source,
+    encoding: 'utf8',
+  });
+  const rules = JSON.parse(stdout)[0].messages.map(({ ruleId }) => ruleId);
+  const bites = rules.includes(rule);
+  if (!bites) failed += 1;
+  console.log(`${bites ? 'ok' : 'FAILED'}: ${file} may not import ${imported} (${rule})`);
+}
+process.exit(failed === 0 ? 0 : 1);
