@@ -24,7 +24,10 @@ export default tseslint.config(
             { sourceTag: 'layer:contract', onlyDependOnLibsWithTags: [], bannedExternalImports: PURE_BANS },
             { sourceTag: 'layer:pure', onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure'], bannedExternalImports: PURE_BANS },
             { sourceTag: 'layer:platform', onlyDependOnLibsWithTags: ['layer:contract'] },
-            { sourceTag: 'layer:adapter', onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure', 'layer:platform'] },
+            {
+              sourceTag: 'layer:adapter',
+              onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure', 'layer:platform', 'layer:testing'],
+            },
             { sourceTag: 'layer:embedded', onlyDependOnLibsWithTags: ['layer:contract', 'layer:platform'] },
             {
               sourceTag: 'layer:testing',
@@ -47,6 +50,11 @@ export default tseslint.config(
         { selector: 'CatchClause > BlockStatement[body.length=0]', message: 'An error that is caught is handled or passed on.' },
       ],
     },
+  },
+  {
+    files: ['apps/{gateway,vault,audit}/src/**/*.ts', 'libs/*/src/**/*.ts', 'tools/*/src/**/*.ts'],
+    ignores: ['**/*.spec.ts', 'libs/testing/**', 'apps/*/src/domain/**'],
+    rules: { 'no-restricted-imports': ['error', { patterns: [{ group: ['@kms/testing'], message: 'Test helpers are for specs.' }] }] },
   },
   {
     files: ['apps/*/src/domain/**/*.ts'],

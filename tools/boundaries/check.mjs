@@ -10,6 +10,7 @@ const WRONG = [
   ['libs/envelope/src/wrong.ts', '@nestjs/common', '@nx/enforce-module-boundaries'],
   ['libs/contracts/src/wrong.ts', '@kms/platform', '@nx/enforce-module-boundaries'],
   ['libs/kafka/src/wrong.ts', '@kms/postgres', '@nx/enforce-module-boundaries'],
+  ['libs/kafka/src/wrong.ts', '@kms/testing', 'no-restricted-imports'],
   ['apps/vault/src/domain/wrong.ts', '@kms/postgres', 'no-restricted-imports'],
   ['apps/gateway/src/domain/wrong.ts', 'fastify', 'no-restricted-imports'],
 ];
