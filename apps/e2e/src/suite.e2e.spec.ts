@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -248,6 +248,17 @@ describe('the suite', () => {
     expect([samePort.status, samePort.stderr]).toEqual([1, `Port ${port} is in use: set PORT to another one.\n`]);
     const sameHome = again({ PORT: String(await freePort()) });
     expect([sameHome.status, sameHome.stderr]).toEqual([1, expect.stringMatching(/^Another Donutwork KMS .*\n$/)]);
+  });
+
+  it('answers every reveal with 503 and no content while PostgreSQL is gone', async () => {
+    const pid = Number(readFileSync(join(home, 'postgres', 'postmaster.pid'), 'utf8').split('\n', 1)[0]);
+    process.kill(pid, 'SIGQUIT');
+    await waitFor('PostgreSQL to be gone', () => !existsSync(`/proc/${pid}`));
+    for (let turn = 0; turn < 10; turn += 1) {
+      const { status, body } = await call('GET', '/kms/reveal/aws-s3.json');
+      expect(status).toBe(503);
+      expect(Object.keys(body)).toEqual(['error']);
+    }
   });
 
   it('has the same key and the same secrets after a restart', async () => {

@@ -43,7 +43,8 @@ export async function startPostgres(settings: PostgresSettings): Promise<Running
   return {
     port,
     superuserUrl: `postgres://postgres:${encodeURIComponent(password)}@127.0.0.1:${port}/postgres`,
-    stop: () => (stopped ??= server.stop()),
+    // The library waits for the end of a server that has ended already: one that is gone is not stopped again.
+    stop: () => (stopped ??= stalePid(directory) === null ? Promise.resolve() : server.stop()),
   };
 }
 

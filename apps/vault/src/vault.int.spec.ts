@@ -1,0 +1,140 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { createIdGenerator, type Caller } from '@kms/contracts';
+import { LocalRootKey } from '@kms/envelope';
+import { Journal } from '@kms/journal';
+import { createPool, migrate, PostgresJournalStore, withClient } from '@kms/postgres';
+import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
+import type pg from 'pg';
+import { KeyRing } from './keys/key-ring.ts';
+import { Initial1764000000000, vaultGrants } from './migrations/index.ts';
+import { RecordCache } from './reveal/record-cache.ts';
+import { revealSecret } from './reveal/reveal-secret.ts';
+import { ChangeEntry } from './write/change-entry.ts';
+import { findDifferences } from './write/rebuild-entries.ts';
+
+const nextId = createIdGenerator({ now: Date.now, randomBytes });
+const now = () => new Date();
+const caller: Caller = {
+  organizationId: nextId(),
+  environment: 'production',
+  apiKeyId: nextId(),
+  apiKeyName: 'test',
+  address: '192.0.2.1',
+  userAgent: null,
+  requestId: 'request',
+};
+
+let postgres: TestPostgres;
+let database: TestDatabase;
+let pool: pg.Pool;
+let journal: Journal<pg.ClientBase>;
+let changes: ChangeEntry;
+let records: RecordCache;
+
+const asOwner = (text: string) => withClient(database.ownerUrl, (client) => client.query(text));
+const reveal = (revision: number, version: number | null = null) =>
+  revealSecret({ records, journal, nextId, now }, { caller, handler: 'secret', revision, version });
+const create = (content = 'content') =>
+  changes.create({
+    caller,
+    entry: {
+      name: 'n',
+      handler: 'secret',
+      content,
+      encoding: 'utf8',
+      whitelist: ['192.0.2.1'],
+      properties: { b: '2', a: '1' },
+      expiresAt: null,
+    },
+  });
+
+beforeAll(async () => {
+  postgres = await startTestPostgres();
+});
+afterAll(() => postgres.stop());
+
+beforeEach(async () => {
+  database = await postgres.createDatabase();
+  await migrate({ ...database, migrations: [Initial1764000000000], grants: vaultGrants });
+  pool = createPool(database.serviceUrl, () => undefined);
+  const fenceTable = { table: 'entries', key: 'id', revision: 'revision' };
+  journal = new Journal({ store: new PostgresJournalStore({ url: database.serviceUrl, nextId, fenceTable }) });
+  const keyRing = new KeyRing(new LocalRootKey(randomBytes(32)));
+  changes = new ChangeEntry({ journal, keyRing, nextId, now });
+  records = new RecordCache(pool, keyRing);
+});
+
+async function end(): Promise<void> {
+  await journal.close();
+  await pool.end();
+}
+
+describe('the vault', () => {
+  it('reveals what was stored, at the revision asked for, and any version by its number', async () => {
+    await create('one');
+    expect(await reveal(1)).toEqual({ status: 'revealed', content: 'one', encoding: 'utf8', version: 1 });
+    await changes.addVersion({ caller, handler: 'secret', content: 'dHdv', encoding: 'base64' });
+    expect(await reveal(2)).toEqual({ status: 'revealed', content: 'dHdv', encoding: 'base64', version: 2 });
+    expect(await reveal(2, 1)).toMatchObject({ content: 'one' });
+    expect(await reveal(2, 9)).toEqual({ status: 'unknown-version' });
+    await end();
+  });
+
+  it('answers the new policy to who decided on another one', async () => {
+    await create();
+    expect(await reveal(1)).toMatchObject({ status: 'revealed' });
+    await changes.update({ caller, handler: 'secret', expectedRevision: 1, changes: { whitelist: [] } });
+    expect(await reveal(1)).toMatchObject({ status: 'policy-changed', policy: { revision: 2, whitelist: [] } });
+    await changes.delete({ caller, handler: 'secret' });
+    expect(await reveal(2)).toEqual({ status: 'policy-changed', policy: null });
+    await end();
+  });
+
+  it('reveals nothing that it cannot record', async () => {
+    await create();
+    await asOwner('ALTER TABLE journal_blocks RENAME TO away');
+    expect(await reveal(1)).toEqual({ status: 'audit-unavailable' });
+    await end();
+  });
+
+  it('refuses a taken handler, a stale revision and what is not there, and changes nothing', async () => {
+    await create();
+    expect(await create()).toEqual({ status: 'refused', code: 'handler-taken' });
+    expect(await changes.update({ caller, handler: 'secret', expectedRevision: 9, changes: { name: 'x' } })).toEqual({
+      status: 'refused',
+      code: 'stale-revision',
+    });
+    expect(await changes.delete({ caller, handler: 'other' })).toEqual({ status: 'refused', code: 'unknown-handler' });
+    const { rows } = await pool.query('SELECT name, revision FROM entries');
+    expect(rows).toEqual([{ name: 'n', revision: '1' }]);
+    await end();
+  });
+
+  it('retires an organization’s key that has reached its limit', async () => {
+    await create();
+    await asOwner(`UPDATE organization_keys SET wraps = ${2 ** 31}`);
+    await changes.addVersion({ caller, handler: 'secret', content: 'two', encoding: 'utf8' });
+    const { rows } = await pool.query('SELECT retired_at IS NOT NULL AS retired FROM organization_keys ORDER BY created_at');
+    expect(rows).toEqual([{ retired: true }, { retired: false }]);
+    expect(await reveal(2)).toMatchObject({ content: 'two' });
+    expect(await reveal(2, 1)).toMatchObject({ content: 'content' });
+    await end();
+  });
+
+  it('has a state that follows from its journal, and notices one that does not', async () => {
+    await create();
+    await changes.update({
+      caller,
+      handler: 'secret',
+      expectedRevision: null,
+      changes: { properties: { z: '1' }, expiresAt: '2030-01-01T00:00:00Z' },
+    });
+    await changes.addVersion({ caller, handler: 'secret', content: 'two', encoding: 'utf8' });
+    await changes.delete({ caller, handler: 'secret' });
+    expect(await findDifferences(pool)).toEqual([]);
+    await asOwner(`UPDATE entries SET name = 'changed behind its back'`);
+    expect(await findDifferences(pool)).toHaveLength(1);
+    await end();
+  });
+});

@@ -1,0 +1,71 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { createIdGenerator, EventFormatError, organizationOf, parseEvent, prepareEvent, type AuditData } from './index.ts';
+
+const ID = '6835c2cd0f3e5a7b9c1d2e3f';
+const position = { writer: ID, sequence: 42, previousHash: 'ab'.repeat(32) };
+
+function bytesOf(data: Partial<AuditData>): Buffer {
+  const place = prepareEvent({
+    id: ID,
+    source: '/vault',
+    type: 'kms.secret.revealed.v1',
+    time: '2026-01-01T00:00:00.000Z',
+    data: {
+      organizationId: ID,
+      environment: null,
+      apiKeyId: null,
+      apiKeyName: null,
+      address: null,
+      userAgent: null,
+      requestId: null,
+      entryId: null,
+      handler: null,
+      version: null,
+      revision: null,
+      action: 'reveal',
+      outcome: 'success',
+      reason: null,
+      ...data,
+    },
+  });
+  return Buffer.from(place(position));
+}
+
+describe('an event', () => {
+  it('is read back as it was written, and its key with it, whatever its members hold', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), fc.string({ unit: 'grapheme' }), (handler, apiKeyName) => {
+        const bytes = bytesOf({ handler: `${handler}"organizationId":"`, apiKeyName });
+        expect(parseEvent(bytes)).toMatchObject({
+          sequence: '0000000000000042',
+          subject: `${handler}"organizationId":"`,
+          data: { apiKeyName },
+        });
+        expect(organizationOf(bytes)).toBe(ID);
+      }),
+    );
+  });
+
+  it.each([
+    ['no JSON', Buffer.from('{')],
+    ['invalid UTF-8', Buffer.concat([bytesOf({ apiKeyName: 'x' }).subarray(0, 40), Buffer.of(0xff)])],
+    ['an unknown member', Buffer.from(bytesOf({}).toString().replace('{', '{"extra":1,'))],
+    ['a byte order mark', Buffer.concat([Buffer.of(0xef, 0xbb, 0xbf), bytesOf({})])],
+    ['an organization that is no id', bytesOf({ organizationId: 'x' })],
+  ])('is not %s', (_name, bytes) => {
+    expect(() => parseEvent(bytes)).toThrow(EventFormatError);
+  });
+});
+
+describe('an id generator', () => {
+  it('makes ids that differ, in the order of time', () => {
+    let now = 0;
+    const next = createIdGenerator({ now: () => now, randomBytes: (length) => Buffer.alloc(length, 0xff) });
+    const first = next();
+    expect(next()).not.toBe(first);
+    now = 1_000;
+    expect(next() > first).toBe(true);
+    expect(first).toMatch(/^[0-9a-f]{24}$/);
+  });
+});
