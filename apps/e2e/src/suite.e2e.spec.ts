@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -267,5 +267,26 @@ describe('the suite', () => {
     await start();
     expect(admin).toEqual(before);
     expect((await call('GET', '/kms/reveal/aws-s3.json')).body).toEqual({ content: CANARY });
+  }, 60_000);
+
+  it('starts again after its launcher was killed', async () => {
+    const exit = once(launcher, 'exit');
+    launcher.kill('SIGKILL');
+    await exit;
+    const isDown = () =>
+      fetch(`${admin.baseUrl}/ping.json`).then(
+        () => false,
+        () => true,
+      );
+    await waitFor('the services to end with their launcher', isDown);
+    await start();
+    expect((await call('GET', '/kms/reveal/aws-s3.json')).body).toEqual({ content: CANARY });
+  }, 60_000);
+
+  it('refuses the wrong root key with one sentence, and leaves nothing running', async () => {
+    await stop();
+    writeFileSync(join(home, 'root.key'), `${Buffer.alloc(32, 1).toString('base64')}\n`);
+    await expect(start()).rejects.toThrow(/KMS_ROOT_KEY is not the root key/);
+    expect(existsSync(join(home, 'postgres', 'postmaster.pid'))).toBe(false);
   }, 60_000);
 });
