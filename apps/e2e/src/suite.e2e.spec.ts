@@ -11,6 +11,9 @@ import { waitFor } from '@kms/testing';
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const CANARY = 'canary-7f3a9c51e8b2';
 
+const passwordFiles = () => readdirSync(tmpdir()).filter((name) => name.includes('password'));
+const passwordFilesBefore = passwordFiles();
+
 let folder: string;
 let home: string;
 let port: number;
@@ -26,6 +29,7 @@ async function start(): Promise<void> {
     cwd: ROOT,
     env: launcherEnvironment(),
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
   });
   for (const stream of [launcher.stdout, launcher.stderr]) stream?.on('data', (chunk: Buffer) => (output += chunk.toString()));
   await waitFor('the suite to be ready', () => output.includes('Ready in') || launcher.exitCode !== null, 40_000);
@@ -58,6 +62,17 @@ const create = (handler: string, content: string, more: object = {}) =>
   call('POST', '/kms.json', { kmsEntry: { name: handler, handler, content, whitelist: ['127.0.0.1'], ...more } });
 
 const records = async (query: string) => (await call('GET', `/audit.json?${query}`)).body['elements'] as Record<string, unknown>[];
+
+/** Processes whose command line or environment names a folder. */
+function processesWith(path: string): string[] {
+  return readdirSync('/proc').filter((name) => {
+    try {
+      return /^[0-9]+$/.test(name) && ['cmdline', 'environ'].some((file) => readFileSync(`/proc/${name}/${file}`, 'utf8').includes(path));
+    } catch {
+      return false; // It ended while we looked.
+    }
+  });
+}
 
 /** The process of one of the launcher's services, found by the program that it runs. */
 function servicePid(service: string): number | undefined {
@@ -254,12 +269,13 @@ describe('the suite', () => {
     const pid = Number(readFileSync(join(home, 'postgres', 'postmaster.pid'), 'utf8').split('\n', 1)[0]);
     process.kill(pid, 'SIGQUIT');
     await waitFor('PostgreSQL to be gone', () => !existsSync(`/proc/${pid}`));
-    for (let turn = 0; turn < 10; turn += 1) {
-      const { status, body } = await call('GET', '/kms/reveal/aws-s3.json');
+    // The launcher starts it again after a second: what is asked within that second is refused.
+    for (const { status, body } of await Promise.all(Array.from({ length: 10 }, () => call('GET', '/kms/reveal/aws-s3.json')))) {
       expect(status).toBe(503);
       expect(Object.keys(body)).toEqual(['error']);
     }
-  });
+    await waitFor('PostgreSQL to be back', async () => (await call('GET', '/kms/reveal/aws-s3.json')).status === 200);
+  }, 40_000);
 
   it('has the same key and the same secrets after a restart', async () => {
     const before = admin;
@@ -281,6 +297,40 @@ describe('the suite', () => {
     await waitFor('the services to end with their launcher', isDown);
     await start();
     expect((await call('GET', '/kms/reveal/aws-s3.json')).body).toEqual({ content: CANARY });
+  }, 60_000);
+
+  it('ends everything in order at Ctrl-C, which a terminal sends to the whole group', async () => {
+    const exit = once(launcher, 'exit');
+    process.kill(-(launcher.pid as number), 'SIGINT');
+    expect(await exit).toEqual([0, null]);
+    expect(output).not.toContain('ended by itself');
+    expect(existsSync(join(home, 'postgres', 'postmaster.pid'))).toBe(false);
+  }, 30_000);
+
+  it.each([100, 400, 900, 1_400])(
+    'leaves no process behind when it is ended %i ms into a first start',
+    async (milliseconds) => {
+      const other = join(folder, `interrupted-${milliseconds}`);
+      const child = spawn(process.execPath, ['tools/launcher/dist/main.js'], {
+        cwd: ROOT,
+        env: { ...launcherEnvironment(), KMS_HOME: other },
+        stdio: 'ignore',
+        detached: true,
+      });
+      const exit = once(child, 'exit');
+      setTimeout(() => process.kill(-(child.pid as number), 'SIGINT'), milliseconds);
+      const [code, signal] = (await exit) as [number | null, string | null];
+      // Before its handlers are set, the signal itself ends it.
+      expect(signal ?? code).toBe(milliseconds === 100 && signal !== null ? 'SIGINT' : 0);
+      expect(processesWith(other)).toEqual([]);
+    },
+    30_000,
+  );
+
+  it('starts with the same secrets after that, and keeps nothing where others can read it', async () => {
+    await start();
+    expect((await call('GET', '/kms/reveal/aws-s3.json')).body).toEqual({ content: CANARY });
+    expect(passwordFiles()).toEqual(passwordFilesBefore);
   }, 60_000);
 
   it('refuses the wrong root key with one sentence, and leaves nothing running', async () => {

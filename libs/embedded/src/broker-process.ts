@@ -1,27 +1,15 @@
-import { once } from 'node:events';
 import { KafkaClientConfig } from 'kafka-crab-js';
-import { Kafka, logLevel } from 'kafkajs';
 
-const topic = process.argv[2] ?? '';
-process.once('disconnect', () => process.exit(0));
-
-// The parent reads the cluster's address from this process's output and tells it back.
-const told = once(process, 'message') as Promise<[{ address: string }]>;
-const cluster = new KafkaClientConfig({
+// The address does not matter: with test.mock.num.brokers librdkafka replaces it by that of its own mock cluster, and logs it.
+const client = new KafkaClientConfig({
   brokers: '127.0.0.1:1',
-  clientId: 'kms-broker',
+  clientId: 'broker',
   logLevel: 'info',
   configuration: { 'test.mock.num.brokers': '1' },
 });
-// The cluster lives as long as the client that made it.
-const host = cluster.createProducer({ autoFlush: true });
-process.once('exit', () => host.inFlightCount());
 
-const [{ address }] = await told;
-const producer = new Kafka({ brokers: [address], clientId: 'kms-broker', logLevel: logLevel.NOTHING }).producer({
-  allowAutoTopicCreation: true,
-});
-await producer.connect();
-await producer.send({ topic, acks: -1, messages: [] });
-await producer.disconnect();
-process.send?.({ address });
+// The cluster lives as long as a client of it does, so the producer must stay reachable.
+const producer = client.createProducer({ autoFlush: true });
+
+// The channel to the parent keeps this process alive, and its end is how a process whose parent was killed learns of it.
+process.once('disconnect', () => process.exit(producer ? 0 : 1));

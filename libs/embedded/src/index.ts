@@ -1,2 +1,4 @@
-export { startBroker, type RunningBroker } from './broker.ts';
-export { freePort, makePrivateFolder, startPostgres, type PostgresSettings, type RunningPostgres } from './postgres.ts';
+export { startBroker, type Broker, type BrokerOptions } from './broker.ts';
+export { freePort } from './free-port.ts';
+export { startPostgres, type Postgres, type PostgresOptions } from './postgres.ts';
+export { makePrivateFolder } from './private-folder.ts';

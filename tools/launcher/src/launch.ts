@@ -3,29 +3,16 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { AUDIT_TOPIC, createIdGenerator } from '@kms/contracts';
-import { freePort, startBroker, startPostgres, type RunningBroker } from '@kms/embedded';
+import { freePort, startBroker, startPostgres } from '@kms/embedded';
 import { StartupError } from '@kms/platform';
 import { makeDatabases, SERVICES, type DatabaseUrls } from './databases.ts';
 import { openHome, writeWhole, type Home } from './home.ts';
 import { lockHome } from './lock.ts';
-import { runToEnd, SupervisedService, type Service, type Variables } from './processes.ts';
-
-/** Everything that was started, ended in the opposite order. */
-export class Stack {
-  readonly #ends: (() => Promise<void> | void)[] = [];
-
-  /** Notes how something that now runs is ended. */
-  add(end: () => Promise<void> | void): void {
-    this.#ends.push(end);
-  }
-
-  async end(): Promise<void> {
-    for (let end = this.#ends.pop(); end !== undefined; end = this.#ends.pop()) await end();
-  }
-}
+import { runToEnd, startService, type Service, type Variables } from './processes.ts';
+import type { Stack } from './stack.ts';
 
 /** Starts the whole suite on this machine. What was started is noted in `stack`, also where a later step throws StartupError. */
-export async function launch(environment: NodeJS.ProcessEnv, stack: Stack, say: (line: string) => void): Promise<void> {
+export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Promise<void> {
   const begin = performance.now();
   const port = Number(environment['PORT'] || 3000);
   if (!Number.isInteger(port) || port < 1 || port > 65535)
@@ -34,9 +21,9 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack, say: 
   const home = await openHome(resolve(environment['KMS_HOME'] || '.kms'), createIdGenerator({ now: Date.now, randomBytes }));
   stack.add(lockHome(home.path('launcher.pid')));
 
-  const databases = await startDatabases(environment, home, stack, say);
-  const kafka = await startKafka(environment, home, stack, say);
-  await step('Migrations', say, () =>
+  const databases = await startDatabases(environment, home, stack);
+  const kafka = await startKafka(environment, home, stack);
+  await step('Migrations', stack, () =>
     Promise.all(
       SERVICES.map((service) =>
         runToEnd(service, 'migrate', { OWNER_DATABASE_URL: databases[service].ownerUrl, DATABASE_URL: databases[service].serviceUrl }),
@@ -45,19 +32,23 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack, say: 
   );
 
   const variables = await serviceVariables(home, databases, kafka, port);
+  stack.assertGoing();
   await runToEnd('gateway', 'bootstrap', { ...variables.gateway, ADMIN_KEY_FILE: home.path('admin.key') });
   for (const service of SERVICES) {
-    const supervised = new SupervisedService(service, variables[service], home.path('logs', `${service}.log`), say);
-    stack.add(() => supervised.stop());
-    await step(`Service ${service}`, say, () => supervised.start());
+    const logFile = home.path('logs', `${service}.log`);
+    await step(`Service ${service}`, stack, () =>
+      stack.keep(`The service ${service}`, (onExit) => startService(service, variables[service], logFile, onExit, stack.signal)),
+    );
   }
-  await announce(home, port, begin, say);
+  stack.assertGoing();
+  await announce(home, port, begin, stack);
 }
 
-async function step<T>(name: string, say: (line: string) => void, action: () => Promise<T>): Promise<T> {
+async function step<T>(name: string, stack: Stack, action: () => Promise<T>): Promise<T> {
+  stack.assertGoing();
   const begin = performance.now();
   const value = await action();
-  say(`${name}: ready (${seconds(begin)} s)`);
+  stack.say(`${name}: ready (${seconds(begin)} s)`);
   return value;
 }
 
@@ -77,22 +68,16 @@ function assertFree(port: number): Promise<void> {
   });
 }
 
-async function startDatabases(
-  environment: NodeJS.ProcessEnv,
-  home: Home,
-  stack: Stack,
-  say: (line: string) => void,
-): Promise<Record<Service, DatabaseUrls>> {
+async function startDatabases(environment: NodeJS.ProcessEnv, home: Home, stack: Stack): Promise<Record<Service, DatabaseUrls>> {
   const given = SERVICES.filter((service) => environment[`DATABASE_URL_${service.toUpperCase()}`]);
   if (given.length > 0) return externalDatabases(environment);
-  return step('PostgreSQL', say, async () => {
-    const postgres = await startPostgres({
-      directory: home.path('postgres'),
-      password: home.secrets.postgresPassword,
-      onLog: appendTo(home.path('logs', 'postgres.log')),
-    });
-    stack.add(() => postgres.stop());
-    return makeDatabases(postgres.superuserUrl, home.secrets);
+  return step('PostgreSQL', stack, async () => {
+    const onLog = appendTo(home.path('logs', 'postgres.log'));
+    // The same port after a restart: the services hold its address.
+    const port = await freePort();
+    const settings = { directory: home.path('postgres'), password: home.secrets.postgresPassword, port, onLog };
+    const { superuserUrl } = await stack.keep('PostgreSQL', (onExit) => startPostgres({ ...settings, onExit }));
+    return makeDatabases(superuserUrl, home.secrets);
   });
 }
 
@@ -113,36 +98,23 @@ function missing(name: string): never {
 function appendTo(file: string): (text: string) => void {
   let written: Promise<void> = Promise.resolve();
   return (text) => {
-    written = written.then(() => writeFile(file, text, { flag: 'a', mode: 0o600 }));
+    written = written.then(() => writeFile(file, `${text}\n`, { flag: 'a', mode: 0o600 }));
   };
 }
 
-async function startKafka(environment: NodeJS.ProcessEnv, home: Home, stack: Stack, say: (line: string) => void): Promise<Variables> {
+/** The stand-in starts again empty and on another port: the services read the file again, and the relays send again. */
+async function startKafka(environment: NodeJS.ProcessEnv, home: Home, stack: Stack): Promise<Variables> {
   const { KAFKA_BROKERS } = environment;
   if (KAFKA_BROKERS) return { KAFKA_BROKERS };
   const file = home.path('brokers');
-  await step('Kafka stand-in', say, () => superviseBroker(file, stack, say));
+  await step('Kafka stand-in', stack, () =>
+    stack.keep('The Kafka stand-in', async (onExit) => {
+      const broker = await startBroker({ topic: AUDIT_TOPIC, onExit });
+      await writeWhole(file, broker.address);
+      return broker;
+    }),
+  );
   return { KAFKA_BROKERS_FILE: file };
-}
-
-/** Starts the stand-in again whenever it ends, empty and on another port: the services read the file again, and resend. */
-async function superviseBroker(file: string, stack: Stack, say: (line: string) => void): Promise<void> {
-  let stopping = false;
-  let broker: RunningBroker;
-  const start = async () => {
-    broker = await startBroker({ topic: AUDIT_TOPIC });
-    await writeWhole(file, broker.address);
-    void broker.ended.then(async () => {
-      if (stopping) return;
-      say('The Kafka stand-in ended by itself; it is started again.');
-      await start();
-    });
-  };
-  await start();
-  stack.add(() => {
-    stopping = true;
-    return broker.stop();
-  });
 }
 
 async function serviceVariables(
@@ -170,10 +142,10 @@ async function serviceVariables(
   };
 }
 
-async function announce(home: Home, port: number, begin: number, say: (line: string) => void): Promise<void> {
+async function announce(home: Home, port: number, begin: number, stack: Stack): Promise<void> {
   const baseUrl = `http://127.0.0.1:${port}/2026-02-01`;
   const apiKey = (await readFile(home.path('admin.key'), 'utf8')).trim();
   const organizationId = home.secrets.operatorOrganizationId;
   await writeWhole(home.path('admin.json'), JSON.stringify({ baseUrl, organizationId, apiKey }, null, 2));
-  say(`Ready in ${seconds(begin)} s at ${baseUrl}. The admin API key is in ${home.path('admin.json')}. Ctrl-C stops everything.`);
+  stack.say(`Ready in ${seconds(begin)} s at ${baseUrl}. The admin API key is in ${home.path('admin.json')}. Ctrl-C stops everything.`);
 }

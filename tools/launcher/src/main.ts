@@ -1,31 +1,38 @@
 import { StartupError } from '@kms/platform';
-import { launch, Stack } from './launch.ts';
+import { launch } from './launch.ts';
+import { LaunchEnded, Stack } from './stack.ts';
 
-const stack = new Stack();
-const say = (line: string) => process.stdout.write(`${line}\n`);
-let ending = false;
+const stack = new Stack((line) => process.stdout.write(`${line}\n`));
+let launching: Promise<void> = Promise.resolve();
+let ended: Promise<void> | null = null;
 
-async function end(exitCode: number): Promise<void> {
-  if (ending) process.exit(130);
-  ending = true;
-  await stack.end();
-  process.exit(exitCode);
+/** Ends everything once: waits for the step under way, which starts nothing more, then stops the parts in order. */
+function end(exitCode: number): void {
+  ended ??= stack.end(launching).then(
+    () => process.exit(exitCode),
+    (error: unknown) => {
+      process.stderr.write(`Not everything could be ended: ${describe(error)}\n`);
+      process.exit(1);
+    },
+  );
 }
 
-const fail = (error: unknown) => {
-  const sentence =
-    error instanceof StartupError ? error.message : `The start failed: ${error instanceof Error ? error.message : String(error)}`;
-  process.stderr.write(`${sentence}\n`);
-  void end(1);
-};
+function fail(error: unknown): void {
+  if (error instanceof LaunchEnded || stack.signal.aborted) return;
+  process.stderr.write(`${error instanceof StartupError ? error.message : `The start failed: ${describe(error)}`}\n`);
+  end(1);
+}
 
-// PostgreSQL's library has exit hooks of its own, which would end the database before the services that use it.
+const describe = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.removeAllListeners(signal);
-  process.on(signal, () => void end(0));
+  process.on(signal, () => {
+    // A second signal means: at once. The services and the broker end with this process, PostgreSQL at the next start.
+    if (stack.signal.aborted) process.exit(130);
+    end(0);
+  });
 }
-process.removeAllListeners('beforeExit');
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
 
-launch(process.env, stack, say).catch(fail);
+launching = launch(process.env, stack).catch(fail);

@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { StartupError } from '@kms/platform';
+import type { Part } from './stack.ts';
 
 export type Service = 'vault' | 'audit' | 'gateway';
 export type Variables = Record<string, string>;
 
 const START_DEADLINE_MS = 20_000;
 const STOP_DEADLINE_MS = 9_000;
-const RESTART_DELAY_MS = 1_000;
 
 const entry = (service: Service, name: string) => fileURLToPath(new URL(`../../../apps/${service}/dist/${name}.js`, import.meta.url));
 
@@ -19,60 +19,52 @@ function environment(variables: Variables): NodeJS.ProcessEnv {
   return { NODE_ENV: 'production', ...(PATH && { PATH }), ...(TZ && { TZ }), ...(LOG_LEVEL && { LOG_LEVEL }), ...variables };
 }
 
+/** In a process group of its own: Ctrl-C at a terminal reaches the launcher only, which ends everything in order. */
+function forkDetached(service: Service, program: string, variables: Variables): ChildProcess {
+  return fork(entry(service, program), { env: environment(variables), stdio: ['ignore', 'ignore', 'pipe', 'ipc'], detached: true });
+}
+
 /** Runs one of a service's programs to its end. Throws StartupError with the sentence that it printed. */
 export async function runToEnd(service: Service, program: 'migrate' | 'bootstrap', variables: Variables): Promise<void> {
-  const child = fork(entry(service, program), { env: environment(variables), stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  const child = forkDetached(service, program, variables);
   const errors = collect(child);
   const [code] = (await once(child, 'exit')) as [number | null];
   if (code !== 0) throw new StartupError(errors() || `${service}: ${program} ended with exit code ${code}.`);
 }
 
-/** A service's process, started again whenever it dies by itself. */
-export class SupervisedService {
-  #child: ChildProcess | null = null;
-  #stopping = false;
+/**
+ * Starts a service and resolves once it is ready; `onExit` is told when it ends afterwards. Throws StartupError with the service's own
+ * sentence where it ends before, which an aborted `signal` makes it do.
+ */
+export async function startService(
+  service: Service,
+  variables: Variables,
+  logFile: string,
+  onExit: () => void,
+  signal: AbortSignal,
+): Promise<Part> {
+  const child = forkDetached(service, 'main', variables);
+  child.stderr?.pipe(createWriteStream(logFile, { flags: 'a', mode: 0o600 }));
+  const errors = collect(child);
+  const exit = once(child, 'exit').then(() => 'exit' as const);
+  const kill = () => child.kill('SIGKILL');
+  const timer = setTimeout(kill, START_DEADLINE_MS);
+  signal.addEventListener('abort', kill);
+  const first = await Promise.race([exit, once(child, 'message').then(() => 'ready' as const)]);
+  clearTimeout(timer);
+  signal.removeEventListener('abort', kill);
+  if (first === 'exit')
+    throw new StartupError(plainSentence(errors()) || `The service ${service} ended before it was ready: see ${logFile}.`);
+  void exit.then(onExit);
+  return { stop: () => stopProcess(child, exit) };
+}
 
-  constructor(
-    readonly service: Service,
-    readonly variables: Variables,
-    readonly logFile: string,
-    readonly say: (line: string) => void,
-  ) {}
-
-  /** Resolves once the service is ready. Throws StartupError with the service's own sentence where it ends before. */
-  async start(): Promise<void> {
-    const child = fork(entry(this.service, 'main'), { env: environment(this.variables), stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
-    this.#child = child;
-    child.stderr?.pipe(createWriteStream(this.logFile, { flags: 'a', mode: 0o600 }));
-    const errors = collect(child);
-    const timer = setTimeout(() => child.kill('SIGKILL'), START_DEADLINE_MS);
-    const exit = once(child, 'exit').then(() => 'exit' as const);
-    const first = await Promise.race([exit, once(child, 'message').then(() => 'ready' as const)]);
-    clearTimeout(timer);
-    if (first === 'exit')
-      throw new StartupError(plainSentence(errors()) || `The service ${this.service} ended before it was ready: see ${this.logFile}.`);
-    void exit.then(() => this.#restart());
-  }
-
-  /** Asks the service to end, and ends it where it does not. */
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    const child = this.#child;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS);
-    const exit = once(child, 'exit');
-    child.kill('SIGTERM');
-    await exit;
-    clearTimeout(timer);
-  }
-
-  #restart(): void {
-    if (this.#stopping) return;
-    this.say(`The service ${this.service} ended by itself; it is started again.`);
-    setTimeout(() => {
-      if (!this.#stopping) this.start().catch(() => this.#restart());
-    }, RESTART_DELAY_MS);
-  }
+/** Asks a process to end, and ends it where it does not. */
+async function stopProcess(child: ChildProcess, exit: Promise<unknown>): Promise<void> {
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS);
+  child.kill('SIGTERM');
+  await exit;
+  clearTimeout(timer);
 }
 
 /** Keeps the last lines that a child printed before it was ready. */
