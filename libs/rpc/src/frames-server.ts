@@ -106,6 +106,10 @@ export class FramesServer extends Server implements CustomTransportStrategy {
   }
 
   #accept(socket: TLSSocket): void {
+    if (this.#closed !== undefined) {
+      socket.destroy();
+      return;
+    }
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS);
     const maxInFlight = this.#options.maxInFlight ?? DEFAULT_MAX_IN_FLIGHT;

@@ -87,6 +87,7 @@ export class Link {
 
   /** Ends the connection for good; resolves when the socket is gone. */
   async close(): Promise<void> {
+    const wasUp = this.#writer !== undefined;
     this.#closed = true;
     this.#writer = undefined;
     clearTimeout(this.#retryTimer);
@@ -99,7 +100,8 @@ export class Link {
         clearTimeout(impatience);
         resolve();
       });
-      socket.destroySoon();
+      if (wasUp) socket.destroySoon();
+      else socket.destroy();
     });
   }
 

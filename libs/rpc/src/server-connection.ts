@@ -71,7 +71,10 @@ export class ServerConnection {
     if (this.#closing) return this.#refuse(id, FailureCode.Unavailable);
     if (this.#inFlight >= this.#maxInFlight) return this.#refuse(id, FailureCode.Overloaded);
     const handler = this.#findHandler(pattern);
-    if (handler === undefined) return this.#refuse(id, FailureCode.UnknownPattern);
+    if (handler === undefined) {
+      this.#logger.warn({ pattern }, 'A call was refused: nothing here answers it.');
+      return this.#refuse(id, FailureCode.UnknownPattern);
+    }
     void this.#answer(id, pattern, handler, payload);
   }
 
