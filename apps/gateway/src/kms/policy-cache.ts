@@ -13,9 +13,12 @@ export interface PolicyKey {
   handler: Handler;
 }
 
-/** Calls a peer: `pattern`, payload, answer. */
+/** Longest wait for a policy, in milliseconds: less than half of what a reveal may take, since a reveal comes after it. */
+const POLICY_TIMEOUT_MS = 800;
+
+/** Calls a peer: `pattern`, payload, answer. `timeoutMs` is for the call in all. */
 export interface Peer {
-  call<T>(pattern: string, payload: unknown): Promise<T>;
+  call<T>(pattern: string, payload: unknown, timeoutMs?: number): Promise<T>;
 }
 
 /**
@@ -60,7 +63,7 @@ export class PolicyCache {
     if (asking !== undefined) return asking;
     const askedAt = this.clock();
     const answer = this.vault
-      .call<PolicyReply>(VaultCall.Policy, key)
+      .call<PolicyReply>(VaultCall.Policy, key, POLICY_TIMEOUT_MS)
       .then(({ policy }) => this.learn(key, policy, askedAt))
       .finally(() => this.#asking.delete(text));
     this.#asking.set(text, answer);

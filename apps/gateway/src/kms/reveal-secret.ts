@@ -7,6 +7,8 @@ import { decideReveal, type KnownPolicy, type RevealDenial } from '../domain/dec
 import { auditUnavailable, unauthorizedReveal, unknownEntry, vaultUnavailable, type HttpError } from '../domain/http-error.ts';
 import type { Peer, PolicyCache } from './policy-cache.ts';
 
+/** What a reveal may take in all, in milliseconds: the contract's 2 s, less what stands before and after it. */
+const REVEAL_DEADLINE_MS = 1_800;
 /** How often a reveal is decided anew because the policy changed under it, before it is given up. */
 const MAX_ROUNDS = 5;
 
@@ -31,6 +33,7 @@ export class RevealSecret {
 
   async reveal(call: RevealCall): Promise<RevealedContent> {
     const { policies } = this.dependencies;
+    const deadline = policies.clock() + REVEAL_DEADLINE_MS;
     if (!Handler.safeParse(call.handler).success) throw await this.#denied(call, null, 'unknown-handler');
     const key = { organizationId: call.principal.organizationId, environment: call.principal.environment, handler: call.handler };
     let policy = await reachable(policies.known(key));
@@ -39,7 +42,7 @@ export class RevealSecret {
       const denial = decideReveal(policy, call.address, Date.now());
       if (denial !== null || policy === null) throw await this.#denied(call, policy, denial ?? 'unknown-handler');
       const askedAt = policies.clock();
-      const reply = await this.#ask(call, policy);
+      const reply = await this.#ask(call, policy, deadline - askedAt);
       if (reply.status === 'revealed') return toContent(reply);
       if (reply.status === 'audit-unavailable') throw auditUnavailable();
       if (reply.status === 'unknown-version') throw await this.#denied(call, policy, 'unknown-version');
@@ -48,10 +51,9 @@ export class RevealSecret {
     throw vaultUnavailable();
   }
 
-  #ask({ principal, facts, handler, version }: RevealCall, { revision }: KnownPolicy): Promise<RevealReply> {
-    return reachable(
-      this.dependencies.vault.call<RevealReply>(VaultCall.Reveal, { caller: toCaller(principal, facts), handler, revision, version }),
-    );
+  #ask({ principal, facts, handler, version }: RevealCall, { revision }: KnownPolicy, timeoutMs: number): Promise<RevealReply> {
+    const request = { caller: toCaller(principal, facts), handler, revision, version };
+    return reachable(this.dependencies.vault.call<RevealReply>(VaultCall.Reveal, request, timeoutMs));
   }
 
   async #denied({ principal, facts, handler, version }: RevealCall, policy: KnownPolicy | null, reason: RevealDenial): Promise<HttpError> {
