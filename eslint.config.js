@@ -28,6 +28,10 @@ export default tseslint.config(
               sourceTag: 'layer:adapter',
               onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure', 'layer:platform', 'layer:testing'],
             },
+            {
+              sourceTag: 'layer:assembly',
+              onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure', 'layer:platform', 'layer:adapter'],
+            },
             { sourceTag: 'layer:embedded', onlyDependOnLibsWithTags: ['layer:contract', 'layer:platform'] },
             {
               sourceTag: 'layer:testing',
@@ -35,7 +39,14 @@ export default tseslint.config(
             },
             {
               sourceTag: 'layer:app',
-              onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure', 'layer:platform', 'layer:adapter', 'layer:testing'],
+              onlyDependOnLibsWithTags: [
+                'layer:contract',
+                'layer:pure',
+                'layer:platform',
+                'layer:adapter',
+                'layer:assembly',
+                'layer:testing',
+              ],
             },
             { sourceTag: 'layer:tool', onlyDependOnLibsWithTags: ['layer:contract', 'layer:platform', 'layer:embedded', 'layer:testing'] },
           ],

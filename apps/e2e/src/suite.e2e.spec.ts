@@ -7,9 +7,11 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { freePort } from '@kms/embedded';
 import { waitFor } from '@kms/testing';
+import pg from 'pg';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const CANARY = 'canary-7f3a9c51e8b2';
+/** A multiple of three bytes, so that its base64 stands whole in that of a text that begins with it. */
+const CANARY = 'canary-7f3a9c51e8b2-x';
 
 const passwordFiles = () => readdirSync(tmpdir()).filter((name) => name.includes('password'));
 const passwordFilesBefore = passwordFiles();
@@ -62,6 +64,28 @@ const create = (handler: string, content: string, more: object = {}) =>
   call('POST', '/kms.json', { kmsEntry: { name: handler, handler, content, whitelist: ['127.0.0.1'], ...more } });
 
 const records = async (query: string) => (await call('GET', `/audit.json?${query}`)).body['elements'] as Record<string, unknown>[];
+
+/** Looks for texts in every row of every table of the three databases. */
+async function findInDatabases(texts: readonly string[]): Promise<{ searched: string[]; hits: string[] }> {
+  const { postgresPassword } = JSON.parse(readFileSync(join(home, 'secrets.json'), 'utf8')) as { postgresPassword: string };
+  const databasePort = readFileSync(join(home, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[3];
+  const searched: string[] = [];
+  const hits: string[] = [];
+  for (const database of ['kms_gateway', 'kms_vault', 'kms_audit']) {
+    const client = new pg.Client({ connectionString: `postgres://postgres:${postgresPassword}@127.0.0.1:${databasePort}/${database}` });
+    await client.connect();
+    const tables = await client.query<{ name: string }>(
+      "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
+    );
+    for (const { name } of tables.rows) {
+      searched.push(name);
+      const query = `SELECT FROM "${name}" AS entry WHERE EXISTS (SELECT FROM unnest($1::text[]) AS text WHERE strpos(entry::text, text) > 0)`;
+      if ((await client.query(query, [texts])).rowCount !== 0) hits.push(`${database}.${name}`);
+    }
+    await client.end();
+  }
+  return { searched, hits };
+}
 
 /** Processes whose command line or environment names a folder. */
 function processesWith(path: string): string[] {
@@ -244,12 +268,36 @@ describe('the suite', () => {
     70_000,
   );
 
-  it('keeps its secrets to itself', () => {
-    for (const file of ['admin.json', 'secrets.json', 'root.key', 'admin.key']) expect(statSync(join(home, file)).mode & 0o777).toBe(0o600);
+  it('leaves no trace of a secret but its ciphertext, revealed and rotated 100 times', async () => {
+    await create('canary', `${CANARY}0`);
+    for (let turn = 1; turn <= 100; turn += 1) {
+      const kmsEntry = { content: `${CANARY}${turn}` };
+      expect((await call('POST', '/kms/canary/versions.json', { kmsEntry })).status).toBe(201);
+      expect((await call('GET', '/kms/reveal/canary.json')).body).toEqual(kmsEntry);
+    }
+    const inLedger = async () => (await call('GET', '/audit.json?handler=canary&outcome=success&size=1')).body['count'] === 201;
+    await waitFor('all records to come through the topic', inLedger, 40_000);
+
+    const bytes = Buffer.from(CANARY);
+    const traces = [CANARY, bytes.toString('base64'), bytes.toString('base64url'), bytes.toString('hex'), encodeURIComponent(CANARY)];
+    // A column of bytes is shown in hexadecimal, so each trace is looked for in that form as well.
+    const forms = [...new Set(traces.flatMap((trace) => [trace, Buffer.from(trace).toString('hex')]))];
+    const found = await findInDatabases(forms);
+    expect(found.searched).toEqual(expect.arrayContaining(['journal_blocks', 'ledger_records', 'entries', 'sealed_contents']));
+    expect(found.hits).toEqual([]);
     for (const file of readdirSync(join(home, 'logs'))) {
       const text = readFileSync(join(home, 'logs', file), 'utf8');
-      for (const encoding of ['utf8', 'base64', 'hex'] as const) expect(text).not.toContain(Buffer.from(CANARY).toString(encoding));
+      expect(forms.filter((form) => text.includes(form))).toEqual([]);
     }
+  }, 60_000);
+
+  it('finds a trace where there is one', async () => {
+    await create('traced', 'content', { properties: { note: CANARY } });
+    expect((await findInDatabases([CANARY])).hits).toContain('kms_vault.entries');
+  });
+
+  it('keeps its secrets to itself', () => {
+    for (const file of ['admin.json', 'secrets.json', 'root.key', 'admin.key']) expect(statSync(join(home, file)).mode & 0o777).toBe(0o600);
   });
 
   it('refuses a second start on the same home, and on the same port, with one sentence', async () => {

@@ -1,18 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import {
-  AUDIT_CONTENT_TYPE,
-  AUDIT_TOPIC,
-  createIdGenerator,
-  LedgerCall,
-  MAX_BODY_BYTES,
-  organizationOf,
-  type WatermarksReply,
-} from '@kms/contracts';
-import { Journal, Relay } from '@kms/journal';
-import { KafkaPublisher } from '@kms/kafka';
+import { createIdGenerator, MAX_BODY_BYTES } from '@kms/contracts';
+import { openOutbox } from '@kms/outbox';
 import type { Logger } from '@kms/platform';
-import { createPool, PostgresJournalStore, PostgresRelayStore } from '@kms/postgres';
+import { createPool } from '@kms/postgres';
 import { RpcClient } from '@kms/rpc';
 import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -21,11 +12,11 @@ import { AnswerErrors } from './answer-errors.ts';
 import { AuditController, LEDGER } from './audit/audit.controller.ts';
 import { Recorder } from './audit/recorder.ts';
 import { ApiKeyStore } from './authenticate/api-key-store.ts';
-import { guardRoutes } from './authenticate/authenticate.ts';
+import { guardRoutes, type AuthenticationDependencies } from './authenticate/authenticate.ts';
 import { ConnectionController } from './connection.controller.ts';
 import type { GatewayConfiguration } from './gateway.config.ts';
-import { InventoryController, KmsController } from './kms/kms.controller.ts';
-import { PolicyCache } from './kms/policy-cache.ts';
+import { KmsController } from './kms/kms.controller.ts';
+import { PolicyCache, type Peer } from './kms/policy-cache.ts';
 import { RevealSecret } from './kms/reveal-secret.ts';
 
 declare module 'fastify' {
@@ -53,34 +44,11 @@ export async function assembleGateway(configuration: GatewayConfiguration, broke
   const nextId = createIdGenerator({ now: Date.now, randomBytes });
   const vault = new RpcClient({ ...configuration.VAULT_ENDPOINT, secret, logger });
   const ledger = new RpcClient({ ...configuration.LEDGER_ENDPOINT, secret, logger });
-  const publisher = new KafkaPublisher({ brokers, clientId: 'kms-gateway', logger, topic: AUDIT_TOPIC, contentType: AUDIT_CONTENT_TYPE });
-  const relay = new Relay({
-    store: new PostgresRelayStore({ url }),
-    publisher,
-    ledger: { watermarks: async (writers) => (await ledger.call<WatermarksReply>(LedgerCall.Watermarks, { writers })).watermarks },
-    keyOf: organizationOf,
-    onFailure: (step, error) => logger.warn({ err: error, step }, 'The relay cannot go on; it tries again.'),
-  });
-  const journal = new Journal<never>({
-    store: new PostgresJournalStore({ url, nextId }) as never,
-    onCommitted: (writer) => relay.committed(writer),
-    onFailure: (error) => logger.error({ err: error }, 'The journal could not commit.'),
-  });
-  await journal.open();
-  relay.start();
-
-  const module: DynamicModule = {
-    module: GatewayModule,
-    controllers: [KmsController, InventoryController, AuditController, ConnectionController],
-    providers: [
-      KmsController,
-      { provide: RevealSecret, useValue: new RevealSecret({ vault, policies: new PolicyCache(vault), journal, nextId }) },
-      { provide: Recorder, useValue: new Recorder(journal, nextId) },
-      { provide: LEDGER, useValue: ledger },
-    ],
-  };
-  const app = await createApp(module, logger);
-  guardRoutes(app.getHttpAdapter().getInstance(), {
+  const outbox = await openOutbox({ service: 'gateway', url, brokers, ledger, nextId, logger });
+  const { journal } = outbox;
+  const reveals = new RevealSecret({ vault, policies: new PolicyCache(vault), journal, nextId });
+  const module = gatewayModule({ reveals, recorder: new Recorder(journal, nextId), ledger });
+  const app = await createApp(module, logger, {
     keys: new ApiKeyStore(pool),
     journal,
     pepper: configuration.API_KEY_PEPPER,
@@ -92,14 +60,31 @@ export async function assembleGateway(configuration: GatewayConfiguration, broke
     app,
     async close() {
       await app.close();
-      await journal.close();
-      await relay.stop();
-      await Promise.all([publisher.close(), vault.close(), ledger.close(), pool.end()]);
+      await outbox.close();
+      await Promise.all([vault.close(), ledger.close(), pool.end()]);
     },
   };
 }
 
-async function createApp(module: DynamicModule, logger: Logger): Promise<NestFastifyApplication> {
+/** The controllers with what they need. */
+export function gatewayModule({ reveals, recorder, ledger }: { reveals: RevealSecret; recorder: Recorder; ledger: Peer }): DynamicModule {
+  return {
+    module: GatewayModule,
+    controllers: [KmsController, AuditController, ConnectionController],
+    providers: [
+      { provide: RevealSecret, useValue: reveals },
+      { provide: Recorder, useValue: recorder },
+      { provide: LEDGER, useValue: ledger },
+    ],
+  };
+}
+
+/** The HTTP server of a module, with every route guarded. Its routes are taken in when it is initialized. */
+export async function createApp(
+  module: DynamicModule,
+  logger: Logger,
+  authentication: AuthenticationDependencies,
+): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({
     bodyLimit: MAX_BODY_BYTES,
     exposeHeadRoutes: false,
@@ -118,5 +103,6 @@ async function createApp(module: DynamicModule, logger: Logger): Promise<NestFas
     request.receivedAt = performance.now();
     done();
   });
+  guardRoutes(server, authentication);
   return app;
 }

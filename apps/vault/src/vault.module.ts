@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, createIdGenerator, LedgerCall, organizationOf, type WatermarksReply } from '@kms/contracts';
-import { Journal, Relay } from '@kms/journal';
-import { KafkaPublisher } from '@kms/kafka';
+import { createIdGenerator } from '@kms/contracts';
+import { openOutbox } from '@kms/outbox';
 import { StartupError, type Logger } from '@kms/platform';
-import { createPool, PostgresJournalStore, PostgresRelayStore } from '@kms/postgres';
+import { createPool } from '@kms/postgres';
 import { RpcClient } from '@kms/rpc';
 import type { DynamicModule } from '@nestjs/common';
 import type pg from 'pg';
@@ -17,7 +16,7 @@ import { ChangeEntry } from './write/change-entry.ts';
 /** The vault's parts, connected: where ports meet adapters. */
 export interface VaultParts {
   module: DynamicModule;
-  /** Ends the journal, then the relay, then the connections. */
+  /** Ends the outbox, then the connections. */
   close(): Promise<void>;
 }
 
@@ -30,22 +29,9 @@ export async function assembleVault(configuration: VaultConfiguration, brokers: 
   const nextId = createIdGenerator({ now: Date.now, randomBytes });
   const now = () => new Date();
   const ledger = new RpcClient({ ...endpoint, secret, logger });
-  const publisher = new KafkaPublisher({ brokers, clientId: 'kms-vault', logger, topic: AUDIT_TOPIC, contentType: AUDIT_CONTENT_TYPE });
-  const relay = new Relay({
-    store: new PostgresRelayStore({ url }),
-    publisher,
-    ledger: { watermarks: async (writers) => (await ledger.call<WatermarksReply>(LedgerCall.Watermarks, { writers })).watermarks },
-    keyOf: organizationOf,
-    onFailure: (step, error) => logger.warn({ err: error, step }, 'The relay cannot go on; it tries again.'),
-  });
-  const journal = new Journal<pg.ClientBase>({
-    store: new PostgresJournalStore({ url, nextId, fenceTable: { table: 'entries', key: 'id', revision: 'revision' } }),
-    onCommitted: (writer) => relay.committed(writer),
-    onFailure: (error) => logger.error({ err: error }, 'The journal could not commit.'),
-  });
-  await journal.open();
-  relay.start();
-
+  const fenceTable = { table: 'entries', key: 'id', revision: 'revision' };
+  const outbox = await openOutbox({ service: 'vault', url, brokers, ledger, nextId, fenceTable, logger });
+  const { journal } = outbox;
   const keyRing = new KeyRing(rootKey);
   const records = new RecordCache(pool, keyRing);
   return {
@@ -59,9 +45,8 @@ export async function assembleVault(configuration: VaultConfiguration, brokers: 
       ],
     },
     async close() {
-      await journal.close();
-      await relay.stop();
-      await Promise.all([publisher.close(), ledger.close(), pool.end()]);
+      await outbox.close();
+      await Promise.all([ledger.close(), pool.end()]);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { parseAddress, type Address } from './address.ts';
+import type { Address } from './address.ts';
 import { prefixMask, type Range } from './range.ts';
 
 /** Whether a list of ranges holds an address. Pure, and allocates nothing. */
@@ -15,11 +15,10 @@ export function compileWhitelist(ranges: readonly Range[]): Whitelist {
 }
 
 /**
- * The decision whether a client may have what a whitelist guards. `addressText` is the client's address as text, or `null` where it is not
- * known. A text that is no address is not let in, whatever the list holds.
+ * The decision whether a client may have what a whitelist guards. A client whose address is not known, or was no address, is not let in,
+ * whatever the list holds.
  */
-export function allowsAddress(whitelist: Whitelist, addressText: string | null): boolean {
-  const address = addressText === null ? null : parseAddress(addressText);
+export function allowsAddress(whitelist: Whitelist, address: Address | null): boolean {
   return address !== null && whitelist(address);
 }
 

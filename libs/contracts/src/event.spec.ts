@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { createIdGenerator, EventFormatError, organizationOf, parseEvent, prepareEvent, type AuditData } from './index.ts';
+import { auditData, createIdGenerator, EventFormatError, organizationOf, parseEvent, prepareEvent, type AuditData } from './index.ts';
 
 const ID = '6835c2cd0f3e5a7b9c1d2e3f';
 const position = { writer: ID, sequence: 42, previousHash: 'ab'.repeat(32) };
@@ -11,23 +11,7 @@ function bytesOf(data: Partial<AuditData>): Buffer {
     source: '/vault',
     type: 'kms.secret.revealed.v1',
     time: '2026-01-01T00:00:00.000Z',
-    data: {
-      organizationId: ID,
-      environment: null,
-      apiKeyId: null,
-      apiKeyName: null,
-      address: null,
-      userAgent: null,
-      requestId: null,
-      entryId: null,
-      handler: null,
-      version: null,
-      revision: null,
-      action: 'reveal',
-      outcome: 'success',
-      reason: null,
-      ...data,
-    },
+    data: auditData({ organizationId: ID, action: 'reveal', outcome: 'success', ...data }),
   });
   return Buffer.from(place(position));
 }

@@ -98,6 +98,26 @@ export const AuditData = z.strictObject({
 });
 export type AuditData = z.infer<typeof AuditData>;
 
+/** What is known of an action, with null for all the rest. */
+export function auditData(known: Pick<AuditData, 'organizationId' | 'action' | 'outcome'> & Partial<AuditData>): AuditData {
+  return { ...NOTHING_KNOWN, ...known };
+}
+
+const NOTHING_KNOWN = {
+  organizationId: '',
+  environment: null,
+  apiKeyId: null,
+  apiKeyName: null,
+  address: null,
+  userAgent: null,
+  requestId: null,
+  entryId: null,
+  handler: null,
+  version: null,
+  revision: null,
+  reason: null,
+};
+
 /** A CloudEvents 1.0 event with its place in a writer's chain (design: "The event on the topic"). */
 export const AuditEvent = z.strictObject({
   specversion: z.literal('1.0'),
@@ -136,7 +156,7 @@ export interface Position {
 }
 
 /** The number as it stands on the wire. */
-export const formatSequence = (sequence: number): string => sequence.toString().padStart(SEQUENCE_DIGITS, '0');
+const formatSequence = (sequence: number): string => sequence.toString().padStart(SEQUENCE_DIGITS, '0');
 
 /**
  * Prepares an event for its place: the JSON text is made once, now; the place is spliced in when it is known. What the returned

@@ -25,7 +25,8 @@ export interface Caller {
   environment: Environment;
   apiKeyId: Id;
   apiKeyName: string;
-  address: string;
+  /** Canonical text, or null where it cannot be told: such a caller may change an entry and never reveals one. */
+  address: string | null;
   userAgent: string | null;
   requestId: string;
 }

@@ -1,4 +1,4 @@
-export { assertServiceSchema, createDataSource, createPool, type DataSourceSettings } from './data-source.ts';
+export { assertServiceSchema, createPool } from './service-database.ts';
 export { CommitError, isRefusal, SqlState, sqlState } from './errors.ts';
 export { DROP_JOURNAL_SCHEMA, JOURNAL_SCHEMA, journalGrants } from './journal-schema.ts';
 export { PostgresJournalStore, type FenceTable, type PostgresJournalSettings } from './journal-store.ts';

@@ -1,9 +1,15 @@
+import 'reflect-metadata';
 import { DatabaseUrl, loadConfiguration, StartupError } from '@kms/platform';
+import { DataSource, type MixedList } from 'typeorm';
 import { z } from 'zod';
-import { createDataSource, type DataSourceSettings } from './data-source.ts';
 import { describeConnectionFailure } from './server-checks.ts';
 
-export interface MigrateSettings extends Pick<DataSourceSettings, 'migrations'> {
+/** Longest wait for a lock, in milliseconds: a migration gives up rather than stop a service behind it. */
+const LOCK_TIMEOUT_MS = 5_000;
+
+export interface MigrateSettings {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-function-type -- TypeORM's own type of a class
+  migrations: MixedList<Function>;
   /** The role that owns the tables. */
   ownerUrl: string;
   /** The role that the service runs as: it must exist, be another one, and is granted what `grants` says. */
@@ -18,7 +24,17 @@ export async function migrate({ ownerUrl, serviceUrl, migrations, grants }: Migr
   if (role === decodeURIComponent(new URL(ownerUrl).username)) {
     throw new StartupError(`The role ${role} would own the tables that it works on: the owner's role must be another one.`);
   }
-  const dataSource = createDataSource({ url: ownerUrl, migrations, poolSize: 1 });
+  const dataSource = new DataSource({
+    type: 'postgres',
+    url: ownerUrl,
+    migrations,
+    synchronize: false,
+    migrationsTransactionMode: 'all',
+    logging: false,
+    poolSize: 1,
+    connectTimeoutMS: 2_000,
+    extra: { lock_timeout: LOCK_TIMEOUT_MS },
+  });
   try {
     await dataSource.initialize();
   } catch (error) {

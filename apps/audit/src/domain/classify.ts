@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { EventFormatError, formatSequence, parseEvent, type AuditEvent, type Id } from '@kms/contracts';
+import { auditData, EventFormatError, parseEvent, prepareEvent, type AuditEvent, type Id } from '@kms/contracts';
 
 /** A message as it came from the topic. */
 export interface RawMessage {
@@ -41,33 +41,16 @@ export function classify({ key, value }: RawMessage): { event: AuditEvent } | { 
 export function parkMessage(message: RawMessage, reason: ParkReason, operatorOrganizationId: Id, time: string): Leaf {
   const sha256 = hash('sha256', message.value ?? Buffer.alloc(0), 'hex');
   const identity = hash('sha256', `${message.topic}/${message.partition}/${message.offset}/${reason}/${sha256}`, 'hex');
-  const event: AuditEvent = {
-    specversion: '1.0',
+  const place = prepareEvent({
     id: identity.slice(0, 24),
     source: '/audit',
     type: 'kms.message.parked.v1',
     time,
-    datacontenttype: 'application/json',
     data: {
-      organizationId: operatorOrganizationId,
-      environment: null,
-      apiKeyId: null,
-      apiKeyName: null,
-      address: null,
-      userAgent: null,
-      requestId: null,
-      entryId: null,
-      handler: null,
-      version: null,
-      revision: null,
-      action: 'park',
-      outcome: 'error',
-      reason,
+      ...auditData({ organizationId: operatorOrganizationId, action: 'park', outcome: 'error', reason }),
       parked: { topic: message.topic, partition: message.partition, offset: message.offset.toString(), sha256 },
     },
-    writer: identity.slice(24, 48),
-    sequence: formatSequence(1),
-    previoushash: '0'.repeat(64),
-  };
-  return { bytes: Buffer.from(JSON.stringify(event), 'utf8'), event, message, isParked: true };
+  });
+  const bytes = Buffer.from(place({ writer: identity.slice(24, 48), sequence: 1, previousHash: '0'.repeat(64) }), 'utf8');
+  return { bytes, event: parseEvent(bytes), message, isParked: true };
 }

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { prepareEvent, type AuditData } from '@kms/contracts';
+import { auditData, prepareEvent, type AuditData } from '@kms/contracts';
 import { createLogger } from '@kms/platform';
 import { createPool, migrate, withClient } from '@kms/postgres';
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
@@ -26,23 +27,16 @@ function value(sequence: number, data: Partial<AuditData> = {}): Buffer {
     source: '/vault',
     type: 'kms.secret.revealed.v1',
     time: new Date(1_764_000_000_000 + sequence).toISOString(),
-    data: {
+    data: auditData({
       organizationId: ORGANIZATION,
-      environment: 'production',
       apiKeyId: 'b'.repeat(24),
-      apiKeyName: 'test',
       address: '192.0.2.7',
       userAgent: 'agent \u00e9\u00ff',
-      requestId: 'request',
-      entryId: 'c'.repeat(24),
       handler: 'handler',
-      version: 1,
-      revision: 1,
       action: 'reveal',
       outcome: 'success',
-      reason: null,
       ...data,
-    },
+    }),
   });
   return Buffer.from(place({ writer: WRITER, sequence, previousHash: '0'.repeat(64) }));
 }
@@ -102,6 +96,14 @@ describe('the ledger', () => {
     await append(value(2), value(1), value(3), POISON, POISON);
     await append(value(3));
     expect(await sequences()).toEqual([1, 2, 3]);
+  });
+
+  it('keeps the bytes that came, and hashes those, also where the same event could be written otherwise', async () => {
+    const bytes = Buffer.from(value(1).toString().replace('{', '{ ').replace('}', ' }'));
+    await append(bytes);
+    const { rows } = await pool.query<{ bytes: Buffer; leaf_hash: Buffer }>('SELECT bytes, leaf_hash FROM ledger_records');
+    const leaf = createHash('sha256').update(Buffer.of(0)).update(bytes).digest();
+    expect(rows).toEqual([{ bytes, leaf_hash: leaf }]);
   });
 
   it('does not park the same message twice', async () => {

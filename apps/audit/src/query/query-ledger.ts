@@ -1,38 +1,24 @@
 import { parseRange, RangeFormatError } from '@kms/access';
-import type { AuditQuery, AuditRecord, Id, LedgerQueryReply, LedgerQueryRequest, Outcome } from '@kms/contracts';
+import type { AuditQuery, AuditRecord, Id, LedgerQueryReply, LedgerQueryRequest } from '@kms/contracts';
 import type pg from 'pg';
 
-interface RecordRow {
-  record_id: Id;
-  type: string;
-  time: Date;
-  organization_id: Id;
-  environment: string | null;
-  api_key_id: string | null;
-  api_key_name: string | null;
-  address: string | null;
-  user_agent: string | null;
-  request_id: string | null;
-  entry_id: string | null;
-  handler: string | null;
-  version: number | null;
-  action: string;
-  outcome: Outcome;
-  reason: string | null;
-  writer: Id;
-  sequence: string;
-}
+/** A record's members in the columns that hold them. */
+const RECORD = `
+  record_id AS id, type, to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS time,
+  organization_id AS "organizationId", environment, api_key_id AS "apiKeyId", api_key_name AS "apiKeyName", host(address) AS address,
+  user_agent AS "userAgent", request_id AS "requestId", entry_id AS "entryId", handler, version, action, outcome, reason, writer,
+  sequence::float8 AS sequence`;
 
 /** One page of an organization's records, newest first. */
 export async function queryLedger(pool: pg.Pool, { organizationId, query }: LedgerQueryRequest): Promise<LedgerQueryReply> {
   const { condition, values } = toCondition(organizationId, query);
   const counted = await pool.query<{ count: string }>(`SELECT count(*) FROM ledger_records WHERE ${condition}`, values);
-  const { rows } = await pool.query<RecordRow>(
-    `SELECT *, host(address) AS address FROM ledger_records WHERE ${condition} ORDER BY time DESC, leaf_index DESC
+  const { rows } = await pool.query<AuditRecord>(
+    `SELECT ${RECORD} FROM ledger_records WHERE ${condition} ORDER BY ledger_records.time DESC, leaf_index DESC
      LIMIT ${query.size} OFFSET ${(query.page - 1) * query.size}`,
     values,
   );
-  return { status: 'ok', value: { count: Number(counted.rows[0]?.count), elements: rows.map(toRecord) } };
+  return { status: 'ok', value: { count: Number(counted.rows[0]?.count), elements: rows } };
 }
 
 function toCondition(organizationId: Id, { handler, outcome, apiKey, ip, from, to }: AuditQuery): { condition: string; values: unknown[] } {
@@ -41,8 +27,8 @@ function toCondition(organizationId: Id, { handler, outcome, apiKey, ip, from, t
     ['outcome =', outcome],
     ['api_key_id =', apiKey],
     ['address <<=', ip === undefined ? undefined : canonicalRange(ip)],
-    ['time >=', from],
-    ['time <', to],
+    ['ledger_records.time >=', from],
+    ['ledger_records.time <', to],
   ];
   const given = filters.filter(([, value]) => value !== undefined);
   const conditions = given.map(([text], index) => `${text} $${index + 2}`);
@@ -57,27 +43,4 @@ function canonicalRange(text: string): string {
     if (error instanceof RangeFormatError) throw new Error('The address filter is not a range.', { cause: error });
     throw error;
   }
-}
-
-function toRecord(row: RecordRow): AuditRecord {
-  return {
-    id: row.record_id,
-    type: row.type,
-    time: row.time.toISOString(),
-    organizationId: row.organization_id,
-    environment: row.environment,
-    apiKeyId: row.api_key_id,
-    apiKeyName: row.api_key_name,
-    address: row.address,
-    userAgent: row.user_agent,
-    requestId: row.request_id,
-    entryId: row.entry_id,
-    handler: row.handler,
-    version: row.version,
-    action: row.action,
-    outcome: row.outcome,
-    reason: row.reason,
-    writer: row.writer,
-    sequence: Number(row.sequence),
-  };
 }

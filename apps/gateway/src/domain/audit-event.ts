@@ -1,8 +1,8 @@
 import {
+  auditData,
   MAX_USER_AGENT_BYTES,
   prepareEvent,
   type Action,
-  type AuditData,
   type Caller,
   type Environment,
   type EventType,
@@ -37,22 +37,7 @@ export interface Observation {
 }
 
 export function gatewayEvent(id: Id, time: string, facts: RequestFacts, { type, entry, ...observed }: Observation): PlaceEvent {
-  const data: AuditData = {
-    organizationId: observed.organizationId,
-    environment: observed.environment,
-    apiKeyId: observed.apiKeyId,
-    apiKeyName: observed.apiKeyName,
-    address: facts.address,
-    userAgent: facts.userAgent,
-    requestId: facts.requestId,
-    entryId: entry?.entryId ?? null,
-    handler: entry?.handler ?? null,
-    version: entry?.version ?? null,
-    revision: entry?.revision ?? null,
-    action: observed.action,
-    outcome: observed.outcome,
-    reason: observed.reason,
-  };
+  const data = auditData({ ...observed, ...facts, ...entry });
   return prepareEvent({ id, source: '/gateway', type, time, data });
 }
 
@@ -61,7 +46,7 @@ export function byPrincipal({ organizationId, environment, apiKeyId, apiKeyName 
   return { organizationId, environment, apiKeyId, apiKeyName };
 }
 
-/** The caller as the vault records it. An unknown address never gets that far on a reveal; a change has none to show then. */
-export function toCaller(principal: Principal, { requestId, address, userAgent }: RequestFacts): Caller {
-  return { ...byPrincipal(principal), address: address ?? '', userAgent, requestId };
+/** The caller as the vault records it. */
+export function toCaller(principal: Principal, facts: RequestFacts): Caller {
+  return { ...byPrincipal(principal), ...facts };
 }

@@ -32,7 +32,7 @@ const READ = { permission: ApiAccessPermission.KMS_READ };
 const WRITE = { permission: ApiAccessPermission.KMS_WRITE };
 
 /** The entries: inventory, configuration, reveal, changes. */
-@Controller(`${API_VERSION}/kms`)
+@Controller(API_VERSION)
 export class KmsController {
   readonly #vault: RevealDependencies['vault'];
 
@@ -43,7 +43,7 @@ export class KmsController {
     this.#vault = revealSecret.dependencies.vault;
   }
 
-  @Get('reveal/:handler.json')
+  @Get('kms/reveal/:handler.json')
   @RouteConfig(READ)
   reveal(@Req() request: FastifyRequest, @Param('handler') handler: string, @Query() query: unknown): Promise<RevealedContent> {
     const { version } = parse(RevealQuery, query);
@@ -51,7 +51,7 @@ export class KmsController {
     return this.revealSecret.reveal({ principal, facts, address, handler, version: version ?? null });
   }
 
-  @Get(':handler.json')
+  @Get('kms/:handler.json')
   @RouteConfig(READ)
   async read(@Req() request: FastifyRequest, @Param('handler') handler: string): Promise<EntryConfiguration> {
     const { organizationId, environment } = contextOf(request).principal;
@@ -64,7 +64,7 @@ export class KmsController {
     return configuration;
   }
 
-  @Post(':handler/versions.json')
+  @Post('kms/:handler/versions.json')
   @HttpCode(201)
   @RouteConfig(WRITE)
   addVersion(@Req() request: FastifyRequest, @Param('handler') handler: string, @Body() body: unknown): Promise<EntryConfiguration> {
@@ -72,7 +72,7 @@ export class KmsController {
     return this.#change(request, VaultCall.AddVersion, 'add-version', handler, { handler, content, encoding });
   }
 
-  @Patch(':handler.json')
+  @Patch('kms/:handler.json')
   @RouteConfig(WRITE)
   update(
     @Req() request: FastifyRequest,
@@ -85,21 +85,24 @@ export class KmsController {
     return this.#change(request, VaultCall.Update, 'update', handler, { handler, expectedRevision: parseIfMatch(ifMatch), changes });
   }
 
-  @Delete(':handler.json')
+  @Delete('kms/:handler.json')
   @RouteConfig(WRITE)
   delete(@Req() request: FastifyRequest, @Param('handler') handler: string): Promise<EntryConfiguration> {
     return this.#change(request, VaultCall.Delete, 'delete', handler, { handler });
   }
 
-  /** `POST /kms.json`: called by the controller of the collection. */
-  create(request: FastifyRequest, body: unknown): Promise<EntryConfiguration> {
+  @Post('kms.json')
+  @HttpCode(201)
+  @RouteConfig(WRITE)
+  create(@Req() request: FastifyRequest, @Body() body: unknown): Promise<EntryConfiguration> {
     const { kmsEntry: entry } = parse(CreateEntryBody, body);
     checkWhitelist(entry.whitelist);
     return this.#change(request, VaultCall.Create, 'create', entry.handler, { entry });
   }
 
-  /** `GET /kms.json`: called by the controller of the collection. */
-  async list(request: FastifyRequest, query: unknown): Promise<Page<'KMSEntry', InventoryElement>> {
+  @Get('kms.json')
+  @RouteConfig(READ)
+  async list(@Req() request: FastifyRequest, @Query() query: unknown): Promise<Page<'KMSEntry', InventoryElement>> {
     const page = parse(InventoryQuery, query);
     const { principal, facts } = contextOf(request);
     const { organizationId, environment } = principal;
@@ -157,24 +160,5 @@ function refusal(code: Exclude<(ConfigurationReply & { status: 'refused' })['cod
       return new HttpError(409, 'This handler is taken');
     case 'stale-revision':
       return new HttpError(412, 'This KMSEntry has another revision than If-Match says');
-  }
-}
-
-/** The collection itself, whose path ends in `.json` and so cannot stand under the other controller's prefix. */
-@Controller(API_VERSION)
-export class InventoryController {
-  constructor(@Inject(KmsController) private readonly kms: KmsController) {}
-
-  @Get('kms.json')
-  @RouteConfig(READ)
-  list(@Req() request: FastifyRequest, @Query() query: unknown): Promise<Page<'KMSEntry', InventoryElement>> {
-    return this.kms.list(request, query);
-  }
-
-  @Post('kms.json')
-  @HttpCode(201)
-  @RouteConfig(WRITE)
-  create(@Req() request: FastifyRequest, @Body() body: unknown): Promise<EntryConfiguration> {
-    return this.kms.create(request, body);
   }
 }

@@ -1,0 +1,1 @@
+export { openOutbox, type Outbox, type OutboxSettings } from './outbox.ts';

@@ -1,0 +1,61 @@
+import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, LedgerCall, organizationOf, type WatermarksReply } from '@kms/contracts';
+import { Journal, Relay } from '@kms/journal';
+import { KafkaPublisher } from '@kms/kafka';
+import type { Logger } from '@kms/platform';
+import { PostgresJournalStore, PostgresRelayStore, type FenceTable } from '@kms/postgres';
+import type { RpcClient } from '@kms/rpc';
+import type pg from 'pg';
+
+export interface OutboxSettings {
+  /** How the service names itself to Kafka. */
+  service: string;
+  /** The service's database, which holds its journal. */
+  url: string;
+  brokers: () => string[];
+  /** The audit service. It stays the caller's to close, after the outbox. */
+  ledger: RpcClient;
+  nextId: () => string;
+  /** What the journal's fences are looked up in, where the service has any. */
+  fenceTable?: FenceTable;
+  logger: Logger;
+}
+
+/** A service's way of telling events: its journal, and the relay that brings them to the ledger. */
+export interface Outbox {
+  journal: Journal<pg.ClientBase>;
+  /** Finishes what waits in the journal, then ends the relay; what is unsent is sent by the next process. */
+  close(): Promise<void>;
+}
+
+/** Opens the journal and starts its relay: where their ports meet PostgreSQL, Kafka and the audit service. */
+export async function openOutbox({ service, url, brokers, ledger, nextId, fenceTable, logger }: OutboxSettings): Promise<Outbox> {
+  const publisher = new KafkaPublisher({
+    brokers,
+    clientId: `kms-${service}`,
+    logger,
+    topic: AUDIT_TOPIC,
+    contentType: AUDIT_CONTENT_TYPE,
+  });
+  const relay = new Relay({
+    store: new PostgresRelayStore({ url }),
+    publisher,
+    ledger: { watermarks: async (writers) => (await ledger.call<WatermarksReply>(LedgerCall.Watermarks, { writers })).watermarks },
+    keyOf: organizationOf,
+    onFailure: (step, error) => logger.warn({ err: error, step }, 'The relay cannot go on; it tries again.'),
+  });
+  const journal = new Journal<pg.ClientBase>({
+    store: new PostgresJournalStore({ url, nextId, ...(fenceTable && { fenceTable }) }),
+    onCommitted: (writer) => relay.committed(writer),
+    onFailure: (error) => logger.error({ err: error }, 'The journal could not commit.'),
+  });
+  await journal.open();
+  relay.start();
+  return {
+    journal,
+    async close() {
+      await journal.close();
+      await relay.stop();
+      await publisher.close();
+    },
+  };
+}
