@@ -309,6 +309,9 @@ describe('the suite', () => {
       });
     const samePort = again({ KMS_HOME: join(folder, 'other') });
     expect([samePort.status, samePort.stderr]).toEqual([1, `Port ${port} is in use: set PORT to another one.\n`]);
+    writeFileSync(join(folder, 'file'), '');
+    const noFolder = again({ PORT: String(await freePort()), KMS_HOME: join(folder, 'file') });
+    expect([noFolder.status, noFolder.stderr]).toEqual([1, `KMS_HOME ${join(folder, 'file')} is not a folder.\n`]);
     const sameHome = again({ PORT: String(await freePort()) });
     expect([sameHome.status, sameHome.stderr]).toEqual([1, expect.stringMatching(/^Another Donutwork KMS .*\n$/)]);
   });
@@ -354,6 +357,19 @@ describe('the suite', () => {
     expect(output).not.toContain('ended by itself');
     expect(existsSync(join(home, 'postgres', 'postmaster.pid'))).toBe(false);
   }, 30_000);
+
+  it('ends everything in order at Ctrl-C under npm', async () => {
+    const npm = spawn('npm', ['start'], { cwd: ROOT, env: launcherEnvironment(), stdio: ['ignore', 'pipe', 'ignore'], detached: true });
+    let said = '';
+    npm.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await waitFor('the suite to be ready', () => said.includes('Ready in'), 40_000);
+    const exit = once(npm, 'exit');
+    process.kill(-(npm.pid as number), 'SIGINT');
+    await exit;
+    await waitFor('the launcher to end', () => processesWith(home).length === 0);
+    expect(said).not.toContain('ended by itself');
+    expect(existsSync(join(home, 'postgres', 'postmaster.pid'))).toBe(false);
+  }, 60_000);
 
   it.each([100, 400, 900, 1_400])(
     'leaves no process behind when it is ended %i ms into a first start',

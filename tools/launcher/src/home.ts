@@ -32,7 +32,9 @@ export async function openHome(directory: string, organizationId: () => string):
     await makePrivateFolder(directory);
     await mkdir(join(directory, 'logs'), { recursive: true, mode: 0o700 });
   } catch (cause) {
-    throw new StartupError(`KMS_HOME ${directory} cannot be written: ${(cause as NodeJS.ErrnoException).code}.`, { cause });
+    const { code } = cause as NodeJS.ErrnoException;
+    const sentence = code === 'EEXIST' || code === 'ENOTDIR' ? 'is not a folder' : `cannot be written: ${code}`;
+    throw new StartupError(`KMS_HOME ${directory} ${sentence}.`, { cause });
   }
   const path = (...names: string[]) => join(directory, ...names);
   const rootKeyFile = path('root.key');
