@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { freePort } from '@kms/embedded';
 import { waitFor } from '@kms/testing';
-import pg from 'pg';
+import { findInDatabases, processesWith, servicePid } from './inspect.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 /** A multiple of three bytes, so that its base64 stands whole in that of a text that begins with it. */
@@ -64,54 +64,6 @@ const create = (handler: string, content: string, more: object = {}) =>
   call('POST', '/kms.json', { kmsEntry: { name: handler, handler, content, whitelist: ['127.0.0.1'], ...more } });
 
 const records = async (query: string) => (await call('GET', `/audit.json?${query}`)).body['elements'] as Record<string, unknown>[];
-
-/** Looks for texts in every row of every table of the three databases. */
-async function findInDatabases(texts: readonly string[]): Promise<{ searched: string[]; hits: string[] }> {
-  const { postgresPassword } = JSON.parse(readFileSync(join(home, 'secrets.json'), 'utf8')) as { postgresPassword: string };
-  const databasePort = readFileSync(join(home, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[3];
-  const searched: string[] = [];
-  const hits: string[] = [];
-  for (const database of ['kms_gateway', 'kms_vault', 'kms_audit']) {
-    const client = new pg.Client({ connectionString: `postgres://postgres:${postgresPassword}@127.0.0.1:${databasePort}/${database}` });
-    await client.connect();
-    const tables = await client.query<{ name: string }>(
-      "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
-    );
-    for (const { name } of tables.rows) {
-      searched.push(name);
-      const query = `SELECT FROM "${name}" AS entry WHERE EXISTS (SELECT FROM unnest($1::text[]) AS text WHERE strpos(entry::text, text) > 0)`;
-      if ((await client.query(query, [texts])).rowCount !== 0) hits.push(`${database}.${name}`);
-    }
-    await client.end();
-  }
-  return { searched, hits };
-}
-
-/** Processes whose command line or environment names a folder. */
-function processesWith(path: string): string[] {
-  return readdirSync('/proc').filter((name) => {
-    try {
-      return /^[0-9]+$/.test(name) && ['cmdline', 'environ'].some((file) => readFileSync(`/proc/${name}/${file}`, 'utf8').includes(path));
-    } catch {
-      return false; // It ended while we looked.
-    }
-  });
-}
-
-/** The process of one of the launcher's services, found by the program that it runs. */
-function servicePid(service: string): number | undefined {
-  return readdirSync('/proc')
-    .filter((name) => /^[0-9]+$/.test(name))
-    .map(Number)
-    .find((pid) => {
-      try {
-        const parent = / ([0-9]+)$/.exec(/^.*\) \S+ [0-9]+/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[0] ?? '')?.[1];
-        return Number(parent) === launcher.pid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(service);
-      } catch {
-        return false; // It ended while we looked.
-      }
-    });
-}
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'kms-e2e-'));
@@ -253,7 +205,7 @@ describe('the suite', () => {
     async (service) => {
       const handler = `after-${service}`;
       await create(handler, 'x');
-      const pid = servicePid(service);
+      const pid = servicePid(launcher.pid as number, service);
       expect(pid).toBeDefined();
       process.kill(pid as number, 'SIGKILL');
       if (service === 'vault') expect((await call('GET', `/kms/reveal/${handler}.json`)).status).toBe(503);
@@ -282,7 +234,7 @@ describe('the suite', () => {
     const traces = [CANARY, bytes.toString('base64'), bytes.toString('base64url'), bytes.toString('hex'), encodeURIComponent(CANARY)];
     // A column of bytes is shown in hexadecimal, so each trace is looked for in that form as well.
     const forms = [...new Set(traces.flatMap((trace) => [trace, Buffer.from(trace).toString('hex')]))];
-    const found = await findInDatabases(forms);
+    const found = await findInDatabases(home, forms);
     expect(found.searched).toEqual(expect.arrayContaining(['journal_blocks', 'ledger_records', 'entries', 'sealed_contents']));
     expect(found.hits).toEqual([]);
     for (const file of readdirSync(join(home, 'logs'))) {
@@ -293,7 +245,7 @@ describe('the suite', () => {
 
   it('finds a trace where there is one', async () => {
     await create('traced', 'content', { properties: { note: CANARY } });
-    expect((await findInDatabases([CANARY])).hits).toContain('kms_vault.entries');
+    expect((await findInDatabases(home, [CANARY])).hits).toContain('kms_vault.entries');
   });
 
   it('keeps its secrets to itself', () => {
