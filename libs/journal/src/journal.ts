@@ -21,8 +21,8 @@ export interface JournalOptions<Transaction> {
   limits?: Partial<JournalLimits>;
   /** Milliseconds on a clock that never goes back. */
   now?: () => number;
-  /** Called after each commit with the writer and its last sequence number: the relay's cue. */
-  onCommitted?: (writer: string, sequence: number) => void;
+  /** Called after each commit with the block that it stored: the relay's cue. */
+  onCommitted?: (block: Block) => void;
   /** Told of each failure of the store, once a failure. */
   onFailure?: (error: unknown) => void;
 }
@@ -61,7 +61,7 @@ export class Journal<Transaction = never> {
   readonly #store: JournalStore<Transaction>;
   readonly #limits: JournalLimits;
   readonly #now: () => number;
-  readonly #onCommitted: (writer: string, sequence: number) => void;
+  readonly #onCommitted: (block: Block) => void;
   readonly #onFailure: (error: unknown) => void;
 
   #queue: Queued<Transaction>[] = [];
@@ -224,7 +224,7 @@ export class Journal<Transaction = never> {
 
   #advance(block: Block): void {
     this.#head = { sequence: block.lastSequence, hash: block.hash };
-    this.#onCommitted(block.writer, block.lastSequence);
+    this.#onCommitted(block);
   }
 
   /** Nothing was stored: those whose fence broke are told so, the others go first in the next flush. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { buildBlock, GENESIS } from './block.ts';
 import { Relay, type Message, type OrphanedWriter, type RelayStore } from './relay.ts';
 
-const TIMING = { watermarkEvery: 1, resendAfter: 20, adoptEvery: 1, retryAfter: 1 };
+const TIMING = { gatherFor: 1, watermarkEvery: 1, resendAfter: 20, adoptEvery: 1, retryAfter: 1 };
 
 /** Three events of one writer, a topic that may lose what it acknowledged, and a ledger that keeps what arrives. */
 function scene({ orphans = [] as OrphanedWriter[], loses = (_time: number): boolean => false } = {}) {
@@ -14,8 +14,12 @@ function scene({ orphans = [] as OrphanedWriter[], loses = (_time: number): bool
   const ledger = new Set<number>();
   const closed: string[] = [];
   let sends = 0;
+  let reads = 0;
   const store: RelayStore = {
-    readBlocks: async (_writer, sequence) => (sequence < 3 ? [block] : []),
+    readBlocks: async (_writer, sequence) => {
+      reads += 1;
+      return sequence < 3 ? [block] : [];
+    },
     acknowledge: async () => undefined,
     adoptOrphans: async () => orphans.splice(0),
     closeWriter: async (writer) => void closed.push(writer),
@@ -30,7 +34,7 @@ function scene({ orphans = [] as OrphanedWriter[], loses = (_time: number): bool
   const watermarks = async (writers: readonly { writer: string; from: number }[]) =>
     writers.map(({ writer }) => ({ writer, sequence: ledger.size }));
   const relay = new Relay({ store, publisher, ledger: { watermarks }, keyOf: () => 'key', timing: TIMING });
-  return { relay, ledger, closed, sends: () => sends };
+  return { relay, ledger, closed, block, sends: () => sends, reads: () => reads };
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -39,20 +43,22 @@ async function until(condition: () => boolean): Promise<void> {
 
 describe('a relay', () => {
   it('sends its own writer’s events until the ledger holds them', async () => {
-    const { relay, ledger } = scene();
+    const { relay, ledger, block, reads } = scene();
     relay.start();
-    relay.committed('writer');
+    relay.committed(block);
     await until(() => ledger.size === 3 && relay.unacknowledged === 0);
     await relay.stop();
+    expect(reads()).toBe(0);
   });
 
   it('sends again what a broker acknowledged and lost', async () => {
-    const { relay, ledger, sends } = scene({ loses: (time) => time === 1 });
+    const { relay, ledger, sends, block, reads } = scene({ loses: (time) => time === 1 });
     relay.start();
-    relay.committed('writer');
+    relay.committed(block);
     await until(() => ledger.size === 3);
     await relay.stop();
     expect(sends()).toBe(2);
+    expect(reads()).toBe(1);
   });
 
   it('adopts an orphaned writer, sends its tail and closes it', async () => {

@@ -1,4 +1,5 @@
 import { splitBlock, type Block } from './block.ts';
+import { RecentBlocks } from './recent-blocks.ts';
 
 /** One message for the topic. `value` is an event's exact bytes. */
 export interface Message {
@@ -55,6 +56,8 @@ export interface RelayOptions {
 
 /** All in milliseconds. */
 export interface RelayTiming {
+  /** How long events gather before they are sent together, unless there is a whole batch of them. */
+  gatherFor: number;
   /** How often the ledger is asked while something is sent and not yet held by it. */
   watermarkEvery: number;
   /** How long the ledger's watermark may stand still, with events sent beyond it, before they are sent again. */
@@ -65,9 +68,10 @@ export interface RelayTiming {
   retryAfter: number;
 }
 
-export const DEFAULT_TIMING: RelayTiming = { watermarkEvery: 250, resendAfter: 10_000, adoptEvery: 5_000, retryAfter: 500 };
+export const DEFAULT_TIMING: RelayTiming = { gatherFor: 20, watermarkEvery: 250, resendAfter: 10_000, adoptEvery: 5_000, retryAfter: 500 };
 
-const MAX_BATCH_BYTES = 1024 * 1024;
+/** Small enough that making a batch ready does not hold up the process for long, large enough that its fixed costs are spread. */
+const MAX_BATCH_BYTES = 256 * 1024;
 /** Most events sent and not yet known to be in the ledger: beyond it the relay waits for the ledger. */
 const MAX_UNACKNOWLEDGED = 50_000;
 
@@ -92,11 +96,12 @@ export class Relay {
   readonly #timing: RelayTiming;
   readonly #tails = new Map<string, Tail>();
 
-  #own: string | null = null;
+  #own: { writer: string; recent: RecentBlocks } | null = null;
   #loop: Promise<void> | null = null;
   #stopping = false;
   #wakeUp: (() => void) | null = null;
   #woken = false;
+  #hasMore = false;
   #nextWatermark = 0;
   #nextAdoption = 0;
 
@@ -109,15 +114,18 @@ export class Relay {
     this.#loop ??= this.#run();
   }
 
-  /** The journal's cue: `writer`, which belongs to this process, has committed events. */
-  committed(writer: string): void {
-    if (this.#own !== writer) {
-      // The former writer's connection is gone, so its lock is free: it comes back as an orphan, with its end known.
-      if (this.#own !== null) this.#tails.delete(this.#own);
-      this.#own = writer;
-      this.#tails.set(writer, { writer, sent: 0, acknowledged: 0, last: null, movedAt: this.#options.now() });
-    }
+  /** The journal's cue: a writer that belongs to this process has committed a block. */
+  committed(block: StoredBlock): void {
+    if (this.#own?.writer !== block.writer) this.#own = this.#beginWriter(block.writer);
+    this.#own.recent.add(block);
     this.#wake();
+  }
+
+  #beginWriter(writer: string): { writer: string; recent: RecentBlocks } {
+    // The former writer's connection is gone, so its lock is free: it comes back as an orphan, with its end known.
+    if (this.#own !== null) this.#tails.delete(this.#own.writer);
+    this.#tails.set(writer, { writer, sent: 0, acknowledged: 0, last: null, movedAt: this.#options.now() });
+    return { writer, recent: new RecentBlocks() };
   }
 
   /** The number of events that were sent and that the ledger is not known to hold. */
@@ -142,8 +150,9 @@ export class Relay {
     while (!this.#stopping) {
       this.#woken = false;
       const sound = await this.#step();
-      if (!sound) await this.#sleep(this.#timing.retryAfter, false);
-      else if (!this.#woken) await this.#sleep(this.#untilNextTurn(), true);
+      if (this.#hasMore && sound) continue;
+      await this.#sleep(sound ? this.#timing.gatherFor : this.#timing.retryAfter, false);
+      if (!this.#woken) await this.#sleep(this.#untilNextTurn(), true);
     }
   }
 
@@ -177,16 +186,17 @@ export class Relay {
 
   /** One batch a writer and round, so that neither another writer nor the ledger waits for one that has much to send. */
   async #publishAll(): Promise<void> {
+    this.#hasMore = false;
     for (const tail of this.#tails.values()) {
-      if (await this.#publishNext(tail)) this.#woken = true;
+      if (await this.#publishNext(tail)) this.#hasMore = true;
     }
   }
 
-  /** Sends the tail's next blocks. Answers whether there may be more. */
+  /** Sends the tail's next blocks. Answers whether they were many: then there may be more, and nothing is gained by waiting. */
   async #publishNext(tail: Tail): Promise<boolean> {
-    const { store, publisher, keyOf, now } = this.#options;
+    const { publisher, keyOf, now } = this.#options;
     if (tail.sent === tail.last || tail.sent - tail.acknowledged >= MAX_UNACKNOWLEDGED) return false;
-    const blocks = await store.readBlocks(tail.writer, tail.sent, MAX_BATCH_BYTES);
+    const blocks = await this.#nextBlocks(tail);
     const lastBlock = blocks.at(-1);
     if (lastBlock === undefined) return false;
 
@@ -194,7 +204,12 @@ export class Relay {
     await publisher.publish(values.map((value) => ({ key: keyOf(value), value })));
     if (tail.sent === tail.acknowledged) tail.movedAt = now();
     tail.sent = lastBlock.lastSequence;
-    return true;
+    return blocks.reduce((bytes, { events }) => bytes + events.length, 0) >= MAX_BATCH_BYTES / 2;
+  }
+
+  #nextBlocks({ writer, sent }: Tail): readonly StoredBlock[] | Promise<readonly StoredBlock[]> {
+    const recent = this.#own?.writer === writer ? this.#own.recent.after(sent, MAX_BATCH_BYTES) : null;
+    return recent ?? this.#options.store.readBlocks(writer, sent, MAX_BATCH_BYTES);
   }
 
   async #askLedger(): Promise<void> {

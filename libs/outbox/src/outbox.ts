@@ -45,7 +45,7 @@ export async function openOutbox({ service, url, brokers, ledger, nextId, fenceT
   });
   const journal = new Journal<pg.ClientBase>({
     store: new PostgresJournalStore({ url, nextId, ...(fenceTable && { fenceTable }) }),
-    onCommitted: (writer) => relay.committed(writer),
+    onCommitted: (block) => relay.committed(block),
     onFailure: (error) => logger.error({ err: error }, 'The journal could not commit.'),
   });
   await journal.open();
