@@ -3,16 +3,16 @@ import { ALL_PERMISSIONS, type ApiAccessPermission, type Id } from '@kms/contrac
 import type { Journal } from '@kms/journal';
 import { StartupError } from '@kms/platform';
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
-import { apiKeyDigest, apiKeyId, verifyApiKey, type AuthenticationFailure, type Principal } from '../domain/api-key.ts';
+import type { AuthenticationFailure, Principal } from '../domain/api-key.ts';
 import { byPrincipal, gatewayEvent, type RequestFacts } from '../domain/audit-event.ts';
 import { auditUnavailable, forbidden, invalidToken, unavailable } from '../domain/http-error.ts';
-import type { ApiKeyStore } from './api-key-store.ts';
+import { ApiKeyVerifier, type StoredKeys } from './api-key-verifier.ts';
 import { observe } from './request-context.ts';
 
 const BEARER = /^Bearer ([\x21-\x7e]{1,256})$/i;
 
 export interface AuthenticationDependencies {
-  keys: Pick<ApiKeyStore, 'find'>;
+  keys: StoredKeys;
   journal: Pick<Journal, 'append'>;
   pepper: string;
   isTrustedProxy: (address: Address) => boolean;
@@ -26,13 +26,14 @@ export interface AuthenticationDependencies {
  * permission, or one that does not exist, keeps the server from starting.
  */
 export function guardRoutes(server: FastifyInstance, dependencies: AuthenticationDependencies): void {
+  const verifier = new ApiKeyVerifier(dependencies.keys, dependencies.pepper);
   server.decorateRequest('kms', null);
   server.addHook('onRoute', requirePermission);
   server.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id).header('cache-control', 'no-store');
     if (request.is404) return;
     const { facts, address } = observe(request, dependencies.isTrustedProxy);
-    const principal = await authenticate(request, facts, dependencies);
+    const principal = await authenticate(request, facts, verifier, dependencies);
     await authorize(request, principal, facts, dependencies);
     request.kms = { facts, address, principal };
   });
@@ -44,24 +45,19 @@ function requirePermission({ method, url, config }: RouteOptions): void {
   throw new StartupError(`The route ${String(method)} ${url} declares no permission that exists: nobody could be let in.`);
 }
 
-async function authenticate(request: FastifyRequest, facts: RequestFacts, dependencies: AuthenticationDependencies): Promise<Principal> {
+async function authenticate(
+  request: FastifyRequest,
+  facts: RequestFacts,
+  verifier: ApiKeyVerifier,
+  dependencies: AuthenticationDependencies,
+): Promise<Principal> {
   const [, token = ''] = BEARER.exec(request.headers.authorization ?? '') ?? [];
-  const id = apiKeyId(token);
-  const digest = apiKeyDigest(dependencies.pepper, token);
-  const stored = id === null ? null : await find(id, dependencies);
-  const verified = verifyApiKey(stored, digest, Date.now());
-  if (typeof verified !== 'string') return verified;
-  const failure = token === '' ? 'missing' : id === null ? 'malformed' : verified;
-  await recordFailure(failure, id, facts, dependencies);
-  throw invalidToken();
-}
-
-async function find(id: Id, { keys }: AuthenticationDependencies) {
-  try {
-    return await keys.find(id);
-  } catch (error) {
+  const verified = await verifier.verify(token, Date.now()).catch((error: unknown) => {
     throw unavailable(error);
-  }
+  });
+  if ('principal' in verified) return verified.principal;
+  await recordFailure(verified.failure, verified.id, facts, dependencies);
+  throw invalidToken();
 }
 
 /** The failure belongs to the operator's organization: whose key it would be is not known, or not proven. */

@@ -47,6 +47,7 @@ export function byPrincipal({ organizationId, environment, apiKeyId, apiKeyName 
 }
 
 /** The caller as the vault records it. */
-export function toCaller(principal: Principal, facts: RequestFacts): Caller {
-  return { ...byPrincipal(principal), ...facts };
+export function toCaller({ organizationId, environment, apiKeyId, apiKeyName }: Principal, facts: RequestFacts): Caller {
+  const { requestId, address, userAgent } = facts;
+  return { organizationId, environment, apiKeyId, apiKeyName, address, userAgent, requestId };
 }
