@@ -1,6 +1,6 @@
 import { compileWhitelist, parseTrustedProxies, RangeFormatError } from '@kms/access';
 import { Id } from '@kms/contracts';
-import { DatabaseUrl, Endpoint, Port, SharedSecret } from '@kms/platform';
+import { DatabaseUrl, Endpoints, Port, SharedSecret } from '@kms/platform';
 import { z } from 'zod';
 
 const TrustedProxies = z
@@ -22,8 +22,8 @@ export const GatewayConfiguration = z.object({
   HTTP_HOST: z.string().default('127.0.0.1'),
   PORT: Port,
   API_KEY_PEPPER: SharedSecret,
-  VAULT_ENDPOINT: Endpoint,
-  LEDGER_ENDPOINT: Endpoint,
+  VAULT_ENDPOINT: Endpoints,
+  LEDGER_ENDPOINT: Endpoints,
   RPC_SECRET: SharedSecret,
   OPERATOR_ORGANIZATION_ID: Id,
   TRUSTED_PROXIES: TrustedProxies,

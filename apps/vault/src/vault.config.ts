@@ -1,5 +1,5 @@
 import { EnvelopeError, LocalRootKey, parseRootKey } from '@kms/envelope';
-import { DatabaseUrl, Endpoint, Port, SharedSecret } from '@kms/platform';
+import { DatabaseUrl, Endpoints, Port, SharedSecret } from '@kms/platform';
 import { z } from 'zod';
 
 const RootKey = z.string().transform((text, context) => {
@@ -19,6 +19,6 @@ export const VaultConfiguration = z.object({
   RPC_HOST: z.string().default('127.0.0.1'),
   RPC_PORT: Port,
   RPC_SECRET: SharedSecret,
-  LEDGER_ENDPOINT: Endpoint,
+  LEDGER_ENDPOINT: Endpoints,
 });
 export type VaultConfiguration = z.infer<typeof VaultConfiguration>;

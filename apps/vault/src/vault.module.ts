@@ -3,7 +3,7 @@ import { createIdGenerator } from '@kms/contracts';
 import { openOutbox } from '@kms/outbox';
 import { StartupError, type Logger } from '@kms/platform';
 import { createPool } from '@kms/postgres';
-import { RpcClient } from '@kms/rpc';
+import { BalancedClient } from '@kms/rpc';
 import type { DynamicModule } from '@nestjs/common';
 import type pg from 'pg';
 import { KeyRing } from './keys/key-ring.ts';
@@ -22,13 +22,13 @@ export interface VaultParts {
 
 /** Connects the vault's parts and opens its journal. Throws StartupError where the root key is not the stored data's. */
 export async function assembleVault(configuration: VaultConfiguration, brokers: () => string[], logger: Logger): Promise<VaultParts> {
-  const { DATABASE_URL: url, KMS_ROOT_KEY: rootKey, RPC_SECRET: secret, LEDGER_ENDPOINT: endpoint } = configuration;
+  const { DATABASE_URL: url, KMS_ROOT_KEY: rootKey, RPC_SECRET: secret, LEDGER_ENDPOINT: endpoints } = configuration;
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
   await assertRootKey(pool, rootKey.keyId);
 
   const nextId = createIdGenerator({ now: Date.now, randomBytes });
   const now = () => new Date();
-  const ledger = new RpcClient({ ...endpoint, secret, logger });
+  const ledger = new BalancedClient({ endpoints, secret, logger });
   const fenceTable = { table: 'entries', key: 'id', revision: 'revision' };
   const outbox = await openOutbox({ service: 'vault', url, brokers, ledger, nextId, fenceTable, logger });
   const { journal } = outbox;

@@ -3,7 +3,7 @@ import { Journal, Relay } from '@kms/journal';
 import { KafkaPublisher } from '@kms/kafka';
 import type { Logger } from '@kms/platform';
 import { PostgresJournalStore, PostgresRelayStore, type FenceTable } from '@kms/postgres';
-import type { RpcClient } from '@kms/rpc';
+import type { BalancedClient } from '@kms/rpc';
 import type pg from 'pg';
 
 export interface OutboxSettings {
@@ -13,7 +13,7 @@ export interface OutboxSettings {
   url: string;
   brokers: () => string[];
   /** The audit service. It stays the caller's to close, after the outbox. */
-  ledger: RpcClient;
+  ledger: BalancedClient;
   nextId: () => string;
   /** What the journal's fences are looked up in, where the service has any. */
   fenceTable?: FenceTable;

@@ -43,15 +43,15 @@ export const Port = z
   .transform(Number)
   .refine((port) => port <= 65535, 'it must be a port number from 0 to 65535');
 
-/** `host:port`, the address of a peer. */
-export const Endpoint = z
+const ENDPOINT = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\],]+)):([0-9]{1,5})$/;
+
+/** `host:port`, the address of a peer, or several with commas between; a name stands for all of its addresses. */
+export const Endpoints = z
   .string()
-  .regex(/^(?:\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):[0-9]{1,5}$/, 'it must be host:port')
-  .transform((text) => {
-    const colon = text.lastIndexOf(':');
-    return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
-  });
-export type Endpoint = z.infer<typeof Endpoint>;
+  .transform((text) => text.split(',').map((member) => ENDPOINT.exec(member)))
+  .refine((members) => members.every((member) => member !== null), 'it must be host:port, or several with commas between and no spaces')
+  .transform((members) => members.map((member) => ({ host: member?.[1] ?? member?.[2] ?? '', port: Number(member?.[3]) })))
+  .refine((endpoints) => endpoints.every(({ port }) => port >= 1 && port <= 65_535), 'a port is a number from 1 to 65535');
 
 /** A PostgreSQL connection string. */
 export const DatabaseUrl = z.string().regex(/^postgres(?:ql)?:\/\//, 'it must begin with postgres:// or postgresql://');

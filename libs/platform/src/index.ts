@@ -1,4 +1,4 @@
-export { DatabaseUrl, Endpoint, loadConfiguration, Port, SharedSecret } from './configuration.ts';
+export { DatabaseUrl, Endpoints, loadConfiguration, Port, SharedSecret } from './configuration.ts';
 export { createLogger, type Logger } from './logging.ts';
 export { runService, type RunningService } from './run-service.ts';
 export { StartupError } from './startup-error.ts';

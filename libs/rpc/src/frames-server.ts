@@ -81,8 +81,8 @@ export class FramesServer extends Server implements CustomTransportStrategy {
   }
 
   /**
-   * Takes no connection and no call any more, lets the calls under way finish for up to a second, sends their answers and ends the
-   * connections. Resolves when no socket is left. May be called more than once.
+   * Takes no connection and no call any more, says goodbye to its clients, lets the calls under way finish for up to a second, sends their
+   * answers and ends the connections. Resolves when no socket is left. May be called more than once.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();

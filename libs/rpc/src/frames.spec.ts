@@ -7,6 +7,7 @@ import {
   encodeAnswer,
   encodeFailure,
   encodePing,
+  encodeGoodbye,
   encodePong,
   encodeRequest,
   FailureCode,
@@ -23,7 +24,7 @@ const frame = fc.oneof(
   fc.tuple(id, pattern, fc.jsonValue()).map(([number, name, value]) => encodeRequest(number, name, value)),
   fc.tuple(id, fc.jsonValue()).map(([number, value]) => encodeAnswer(number, value)),
   fc.tuple(id, fc.constantFrom(...Object.values(FailureCode))).map(([number, code]) => encodeFailure(number, code)),
-  fc.constantFrom(encodePing(), encodePong()),
+  fc.constantFrom(encodePing(), encodePong(), encodeGoodbye()),
 );
 const cuts = fc.array(fc.nat({ max: 1_000_000 }), { maxLength: 30 });
 
@@ -79,7 +80,7 @@ describe('FrameParser', () => {
     ['a length that has no room for a header', raw(4, FrameKind.Answer)],
     ['a length over the limit', raw(MAX_FRAME_LENGTH + 1, FrameKind.Answer)],
     ['kind 0', raw(5, 0)],
-    ['an unknown kind', raw(5, FrameKind.Pong + 1)],
+    ['an unknown kind', raw(5, FrameKind.Goodbye + 1)],
     ['a ping with a body', raw(6, FrameKind.Ping, Buffer.of(0))],
     ['text of another protocol', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
   ])('refuses %s, and everything after it', (_name, bytes) => {

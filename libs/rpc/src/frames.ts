@@ -10,9 +10,9 @@ import { isUtf8 } from 'node:buffer';
  * ...     body
  * ```
  * The body of a request is `uint8 length ‖ pattern (UTF-8, 1 to 255 bytes) ‖ JSON`, that of an answer is JSON, that of a failure is one
- * byte, that of ping and pong is empty. JSON is UTF-8; no JSON at all stands for `undefined`.
+ * byte, that of ping, pong and goodbye is empty. JSON is UTF-8; no JSON at all stands for `undefined`.
  */
-export const FrameKind = { Request: 1, Answer: 2, Failure: 3, Ping: 4, Pong: 5 } as const;
+export const FrameKind = { Request: 1, Answer: 2, Failure: 3, Ping: 4, Pong: 5, Goodbye: 6 } as const;
 
 /** Why the server did not answer a request; one byte on the wire. It tells the kind of trouble and no detail. */
 export const FailureCode = { Failed: 1, Overloaded: 2, Unavailable: 3, UnknownPattern: 4 } as const;
@@ -76,6 +76,11 @@ export function encodePing(): Buffer {
 
 export function encodePong(): Buffer {
   return allocate(0, FrameKind.Pong, 0);
+}
+
+/** Says that the server is about to end: it answers what is under way, and the client ends the connection once it has all answers. */
+export function encodeGoodbye(): Buffer {
+  return allocate(0, FrameKind.Goodbye, 0);
 }
 
 /** The pattern and the payload of a request's body. Throws {@link FrameError}. */
@@ -200,9 +205,9 @@ export class FrameParser {
 
   #deliver(bytes: Buffer, start: number, end: number): void {
     const kind = bytes[start + LENGTH_SIZE + 4] as number;
-    if (kind < FrameKind.Request || kind > FrameKind.Pong) throw new FrameError('A frame has an unknown kind.');
+    if (kind < FrameKind.Request || kind > FrameKind.Goodbye) throw new FrameError('A frame has an unknown kind.');
     const body = bytes.subarray(start + BODY_OFFSET, end);
-    if (kind >= FrameKind.Ping && body.length > 0) throw new FrameError('A ping has a body.');
+    if (kind >= FrameKind.Ping && body.length > 0) throw new FrameError('A frame of this kind has no body.');
     this.#consume(bytes.readUInt32BE(start + LENGTH_SIZE), kind, body);
   }
 }

@@ -1,3 +1,4 @@
+export { BalancedClient, type BalancedClientOptions } from './balanced-client.ts';
 export { ErrorsToTransport } from './errors-to-transport.ts';
 export { FramesServer, type FramesServerOptions } from './frames-server.ts';
 export type { RpcLogger } from './logger.ts';

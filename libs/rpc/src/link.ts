@@ -44,6 +44,8 @@ export class Link {
   #lastReceivedAt = 0;
   #lastReported: string | undefined;
   #closed = false;
+  /** Whether all answers are there; only while the peer's goodbye is followed. */
+  #isDone: (() => boolean) | undefined;
 
   /** Throws RangeError on a secret that is too short. */
   constructor(options: LinkOptions, events: LinkEvents) {
@@ -60,6 +62,21 @@ export class Link {
   /** How many bytes the peer has not taken yet. */
   get backlog(): number {
     return this.#writer?.backlog ?? 0;
+  }
+
+  /** Whether frames can be sent. */
+  get isUp(): boolean {
+    return this.#writer !== undefined;
+  }
+
+  /**
+   * To be told when the peer says goodbye: nothing more is sent on this connection, and it is ended as soon as `isDone`, which is asked
+   * after each frame that still comes.
+   */
+  retire(isDone: () => boolean): void {
+    this.#writer = undefined;
+    this.#isDone = isDone;
+    this.#stopProbe();
   }
 
   /** Connects unless a connection is there, on its way or about to be tried again. */
@@ -141,6 +158,7 @@ export class Link {
     this.#stopProbe();
     try {
       parser.push(chunk);
+      if (this.#isDone?.()) socket.destroySoon();
     } catch (error) {
       socket.destroy(error as Error);
     }
@@ -148,11 +166,14 @@ export class Link {
 
   #down(failure: Error | null): void {
     const wasUp = this.#writer !== undefined;
+    const wasRetired = this.#isDone !== undefined;
     this.#socket = undefined;
     this.#writer = undefined;
+    this.#isDone = undefined;
     this.#stopProbe();
     if (this.#closed) return;
-    this.#report(wasUp, failure);
+    if (wasRetired) this.#options.logger.info(this.#peer(), 'The peer ended in order; the connection is made again.');
+    else this.#report(wasUp, failure);
     const delay = retryDelay(this.#failures++);
     this.#nextAttemptAt = performance.now() + delay;
     this.#retryTimer = setTimeout(() => {

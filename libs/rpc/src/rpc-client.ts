@@ -83,6 +83,21 @@ export class RpcClient {
     });
   }
 
+  /** Makes the connection, or begins to try, without waiting for a first call. */
+  connect(): void {
+    this.#link.open();
+  }
+
+  /** Whether the peer is connected and authenticated. */
+  get isUp(): boolean {
+    return this.#link.isUp;
+  }
+
+  /** How many calls are under way. */
+  get inFlight(): number {
+    return this.#pending.size;
+  }
+
   /** Rejects what is under way as `unavailable` and ends the connection. May be called more than once. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -90,9 +105,9 @@ export class RpcClient {
   }
 
   #refusal(pattern: string, timeoutMs: number): RpcError | undefined {
-    if (this.#closed !== undefined) return this.#error('unavailable', pattern);
-    if (this.#pending.size >= this.#maxInFlight || this.#link.backlog > MAX_BACKLOG) return this.#error('overloaded', pattern);
-    if (this.#link.nextAttemptAt > performance.now() + timeoutMs) return this.#error('unavailable', pattern);
+    if (this.#closed !== undefined) return this.#error('unavailable', pattern, true);
+    if (this.#pending.size >= this.#maxInFlight || this.#link.backlog > MAX_BACKLOG) return this.#error('overloaded', pattern, true);
+    if (this.#link.nextAttemptAt > performance.now() + timeoutMs) return this.#error('unavailable', pattern, true);
     return undefined;
   }
 
@@ -106,7 +121,7 @@ export class RpcClient {
     try {
       return encodeRequest(id, pattern, payload);
     } catch (cause) {
-      throw new RpcError('failed', `The call ${pattern} cannot be put into a frame.`, { cause });
+      throw new RpcError('failed', `The call ${pattern} cannot be put into a frame.`, true, { cause });
     }
   }
 
@@ -125,11 +140,16 @@ export class RpcClient {
 
   #take(id: number, kind: number, body: Buffer): void {
     if (kind === FrameKind.Pong) return;
+    if (kind === FrameKind.Goodbye) return this.#link.retire(() => this.#isAnswered());
     const call = this.#pending.get(id);
     if (kind === FrameKind.Answer) return this.#resolve(id, call, body);
     if (kind !== FrameKind.Failure) throw new FrameError('A server sent a frame that only a client sends.');
-    const code = decodeFailure(body);
-    if (call !== undefined) this.#reject(id, call, toErrorCode(code));
+    const code = toErrorCode(decodeFailure(body));
+    if (call !== undefined) this.#reject(id, call, code, code !== 'failed');
+  }
+
+  #isAnswered(): boolean {
+    return [...this.#pending.values()].every(({ unsent }) => unsent !== null);
   }
 
   /** An answer that nobody waits for any more is dropped: its call has timed out. */
@@ -140,9 +160,10 @@ export class RpcClient {
     call.resolve(value);
   }
 
-  #reject(id: number, call: PendingCall, code: RpcErrorCode): void {
+  /** A call that was not sent is not carried out; one that was sent may be, unless the peer refused it. */
+  #reject(id: number, call: PendingCall, code: RpcErrorCode, isRefused = false): void {
     this.#pending.delete(id);
-    call.reject(this.#error(code, call.pattern));
+    call.reject(this.#error(code, call.pattern, isRefused || call.unsent !== null));
   }
 
   #sweep(): void {
@@ -166,8 +187,8 @@ export class RpcClient {
     return this.#link.close();
   }
 
-  #error(code: RpcErrorCode, pattern: string): RpcError {
-    return new RpcError(code, `${this.#peer}, ${pattern}: ${SENTENCES[code]}`);
+  #error(code: RpcErrorCode, pattern: string, isNotCarriedOut: boolean): RpcError {
+    return new RpcError(code, `${this.#peer}, ${pattern}: ${SENTENCES[code]}`, isNotCarriedOut);
   }
 }
 

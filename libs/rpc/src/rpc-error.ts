@@ -10,10 +10,14 @@ export type RpcErrorCode = 'unavailable' | 'timeout' | 'overloaded' | 'failed';
 /** A call that has no answer. The message is a fixed sentence that names the peer and the call, never what was sent. */
 export class RpcError extends Error {
   override readonly name = 'RpcError';
-  readonly code: RpcErrorCode;
 
-  constructor(code: RpcErrorCode, message: string, options?: ErrorOptions) {
+  /** `isNotCarriedOut`: it is certain that the peer did not carry out the call, so that it may be made again elsewhere. */
+  constructor(
+    readonly code: RpcErrorCode,
+    message: string,
+    readonly isNotCarriedOut: boolean,
+    options?: ErrorOptions,
+  ) {
     super(message, options);
-    this.code = code;
   }
 }

@@ -4,6 +4,7 @@ import {
   decodeRequest,
   encodeAnswer,
   encodeFailure,
+  encodeGoodbye,
   encodePong,
   FailureCode,
   FrameError,
@@ -28,7 +29,6 @@ export class ServerConnection {
   readonly #writer: CoalescedWriter;
   #inFlight = 0;
   #closing = false;
-  #idle: (() => void) | undefined;
 
   constructor(socket: TLSSocket, findHandler: FindHandler, maxInFlight: number, logger: RpcLogger) {
     this.#socket = socket;
@@ -41,11 +41,11 @@ export class ServerConnection {
     socket.on('error', (error: NodeJS.ErrnoException) => this.#logger.warn({ code: error.code }, 'A connection of the hop broke.'));
   }
 
-  /** Refuses what arrives from now on; resolves when no call is under way any more. */
+  /** Refuses what arrives from now on; resolves when the client, told so, has its answers and has ended the connection. */
   finish(): Promise<void> {
     this.#closing = true;
-    if (this.#inFlight === 0) return Promise.resolve();
-    return new Promise((resolve) => (this.#idle = resolve));
+    this.#writer.write(encodeGoodbye());
+    return new Promise((resolve) => this.#socket.once('close', () => resolve()));
   }
 
   /** Sends what was answered and ends the connection. */
@@ -92,7 +92,6 @@ export class ServerConnection {
       this.#writer.write(encodeFailure(id, FailureCode.Failed));
     } finally {
       this.#inFlight--;
-      if (this.#inFlight === 0) this.#idle?.();
     }
   }
 
