@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { SHA256_TREE } from '@kms/merkle';
 import { auditData, EventFormatError, parseEvent, prepareEvent, type AuditEvent, type Id } from '@kms/contracts';
 
 /** A message as it came from the topic. */
@@ -13,11 +14,18 @@ export interface RawMessage {
 /** One leaf to append: an event's exact bytes, and what is known of them. */
 export interface Leaf {
   bytes: Buffer;
+  /** The RFC 6962 leaf hash of the bytes. */
+  hash: Buffer;
   event: AuditEvent;
   /** The message that the leaf came with. */
   message: RawMessage;
   /** Whether the leaf is the record of a message that could not be taken as an event. */
   isParked: boolean;
+}
+
+export function toLeaf(message: RawMessage, bytes: Buffer, event: AuditEvent, isParked: boolean): Leaf {
+  const { buffer, byteOffset, length } = SHA256_TREE.leaf(bytes);
+  return { bytes, hash: Buffer.from(buffer, byteOffset, length), event, message, isParked };
 }
 
 export type ParkReason = 'unreadable' | 'wrong-key' | 'conflict';
@@ -52,5 +60,5 @@ export function parkMessage(message: RawMessage, reason: ParkReason, operatorOrg
     },
   });
   const bytes = Buffer.from(place({ writer: identity.slice(24, 48), sequence: 1, previousHash: '0'.repeat(64) }), 'utf8');
-  return { bytes, event: parseEvent(bytes), message, isParked: true };
+  return toLeaf(message, bytes, parseEvent(bytes), true);
 }

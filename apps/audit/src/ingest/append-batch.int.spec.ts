@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { auditData, prepareEvent, type AuditData } from '@kms/contracts';
+import { CompactRange, SHA256_TREE } from '@kms/merkle';
 import { createLogger } from '@kms/platform';
 import { createPool, migrate, withClient } from '@kms/postgres';
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
@@ -9,6 +10,7 @@ import { auditGrants, Initial1764000000000 } from '../migrations/1764000000000-i
 import { queryLedger } from '../query/query-ledger.ts';
 import { readWatermarks } from '../query/read-watermarks.ts';
 import { AppendBatch } from './append-batch.ts';
+import { readHead } from './extend-tree.ts';
 
 const OPERATOR = '0'.repeat(24);
 const ORGANIZATION = '1'.repeat(24);
@@ -56,12 +58,9 @@ async function sequences(): Promise<number[]> {
   return rows.map(({ sequence }) => Number(sequence));
 }
 
-async function parked(): Promise<string[]> {
-  const { rows } = await pool.query<{ reason: string }>(
-    'SELECT reason FROM ledger_records WHERE organization_id = $1 ORDER BY leaf_index',
-    [OPERATOR],
-  );
-  return rows.map(({ reason }) => reason);
+async function parked(): Promise<(string | null)[]> {
+  const reply = await queryLedger(pool, { organizationId: OPERATOR, query: { size: 100, page: 1 } });
+  return reply.status === 'ok' ? reply.value.elements.map(({ reason }) => reason).reverse() : [reply.code];
 }
 
 beforeAll(async () => {
@@ -104,6 +103,20 @@ describe('the ledger', () => {
     const { rows } = await pool.query<{ bytes: Buffer; leaf_hash: Buffer }>('SELECT bytes, leaf_hash FROM ledger_records');
     const leaf = createHash('sha256').update(Buffer.of(0)).update(bytes).digest();
     expect(rows).toEqual([{ bytes, leaf_hash: leaf }]);
+  });
+
+  it('extends one tree for each organization, whatever the batches', async () => {
+    const events = Array.from({ length: 600 }, (_, index) => value(index + 1));
+    for (const end of [1, 2, 300, 511, 512, 600]) await append(...events.slice(0, end));
+    const expected = CompactRange.empty();
+    const roots: Uint8Array[] = [];
+    for (const event of events) expected.append(SHA256_TREE.leaf(event), ({ level }, hash) => level === 8 && roots.push(hash));
+    const head = await readHead(pool, ORGANIZATION);
+    expect([head.size, head.root()]).toEqual([600, expected.root()]);
+    const { rows } = await pool.query<{ hash: Buffer }>('SELECT hash FROM ledger_nodes WHERE organization_id = $1 ORDER BY node_index', [
+      ORGANIZATION,
+    ]);
+    expect(rows.map(({ hash }) => hash.toString('hex'))).toEqual(roots.map((hash) => Buffer.from(hash).toString('hex')));
   });
 
   it('does not park the same message twice', async () => {
@@ -167,7 +180,7 @@ describe('the ledger', () => {
 
   it('keeps every byte of a User-Agent', async () => {
     await append(value(1));
-    const { rows } = await pool.query<{ user_agent: string }>('SELECT user_agent FROM ledger_records');
-    expect(rows[0]?.user_agent).toBe('agent \u00e9\u00ff');
+    const reply = await queryLedger(pool, { organizationId: ORGANIZATION, query: { size: 1, page: 1 } });
+    expect(reply).toMatchObject({ value: { elements: [{ userAgent: 'agent \u00e9\u00ff' }] } });
   });
 });

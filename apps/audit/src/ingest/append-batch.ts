@@ -3,8 +3,8 @@ import type { BatchHandler, MessageBatch } from '@kms/kafka';
 import type { Logger } from '@kms/platform';
 import { inTransaction } from '@kms/postgres';
 import type pg from 'pg';
-import { classify, parkMessage, type Leaf, type RawMessage } from '../domain/classify.ts';
-import { leafHash } from '../domain/leaf.ts';
+import { classify, parkMessage, toLeaf, type Leaf, type RawMessage } from '../domain/classify.ts';
+import { insertRecords } from './insert-records.ts';
 
 /** The first key of the lock that orders the appends to one organization's ledger, over all audit processes. */
 const LEDGER_LOCK = 0x6c6467;
@@ -60,18 +60,12 @@ export class AppendBatch implements BatchHandler {
     const leaves = messages.map((message) => this.#toLeaf(message));
     await lockLedgers(client, [...leaves.map(({ event }) => event.data.organizationId), this.dependencies.operatorOrganizationId]);
     const added = await this.#withoutKnown(client, leaves);
-    const organizations = new Set(added.map(({ event }) => event.data.organizationId));
-    for (const id of organizations)
-      await insertLeaves(
-        client,
-        id,
-        added.filter(({ event }) => event.data.organizationId === id),
-      );
+    for (const [organizationId, own] of byOrganization(added)) await insertRecords(client, organizationId, own);
   }
 
   #toLeaf(message: RawMessage): Leaf {
     const result = classify(message);
-    if ('event' in result) return { bytes: message.value as Buffer, event: result.event, message, isParked: false };
+    if ('event' in result) return toLeaf(message, message.value as Buffer, result.event, false);
     return this.#park(message, result.park);
   }
 
@@ -91,9 +85,9 @@ export class AppendBatch implements BatchHandler {
       const place = placeText(leaf.event.writer, Number(leaf.event.sequence));
       const held = known.get(place);
       if (held === undefined) {
-        known.set(place, leafHash(leaf.bytes));
+        known.set(place, leaf.hash);
         added.push(leaf);
-      } else if (!leaf.isParked && !held.equals(leafHash(leaf.bytes))) {
+      } else if (!leaf.isParked && !held.equals(leaf.hash)) {
         parked.push(leaf.message);
       }
     });
@@ -126,48 +120,13 @@ async function readKnown(client: pg.ClientBase, leaves: readonly Leaf[]): Promis
 
 const placeText = (writer: string, sequence: number) => `${writer}/${sequence}`;
 
-const COLUMNS: readonly [name: string, type: string, of: (leaf: Leaf) => unknown][] = [
-  ['bytes', 'bytea', ({ bytes }) => bytes],
-  ['leaf_hash', 'bytea', ({ bytes }) => leafHash(bytes)],
-  ['writer', 'text', ({ event }) => event.writer],
-  ['sequence', 'bigint', ({ event }) => Number(event.sequence)],
-  ['record_id', 'text', ({ event }) => event.id],
-  ['type', 'text', ({ event }) => event.type],
-  ['time', 'timestamptz', ({ event }) => event.time],
-  ['environment', 'text', ({ event }) => event.data.environment],
-  ['api_key_id', 'text', ({ event }) => event.data.apiKeyId],
-  ['api_key_name', 'text', ({ event }) => event.data.apiKeyName],
-  ['address', 'inet', ({ event }) => event.data.address],
-  ['user_agent', 'text', ({ event }) => event.data.userAgent],
-  ['request_id', 'text', ({ event }) => event.data.requestId],
-  ['entry_id', 'text', ({ event }) => event.data.entryId],
-  ['handler', 'text', ({ event }) => event.data.handler],
-  ['version', 'integer', ({ event }) => event.data.version],
-  ['action', 'text', ({ event }) => event.data.action],
-  ['outcome', 'text', ({ event }) => event.data.outcome],
-  ['reason', 'text', ({ event }) => event.data.reason],
-];
-
-const NAMES = COLUMNS.map(([name]) => name).join(', ');
-
-const INSERT_LEAVES = `
-  INSERT INTO ledger_records (organization_id, leaf_index, ${NAMES})
-  SELECT $1, $2::bigint + place - 1, ${NAMES}
-  FROM unnest(${COLUMNS.map(([, type], index) => `$${index + 3}::${type}[]`).join(', ')}) WITH ORDINALITY AS leaf (${NAMES}, place)`;
-
-async function insertLeaves(client: pg.ClientBase, organizationId: Id, leaves: readonly Leaf[]): Promise<void> {
-  const { rows } = await client.query<{ size: string }>(
-    'SELECT coalesce(max(leaf_index) + 1, 0) AS size FROM ledger_records WHERE organization_id = $1',
-    [organizationId],
-  );
-  const size = Number(rows[0]?.size);
-  const columns = COLUMNS.map(([, , of]) => leaves.map(of));
-  await client.query({ name: 'insert-leaves', text: INSERT_LEAVES, values: [organizationId, size, ...columns] });
-  for (const [index, { message, isParked }] of leaves.entries()) {
-    if (!isParked) continue;
-    await client.query(
-      'INSERT INTO parked_messages (organization_id, leaf_index, topic, partition, kafka_offset, key, value) VALUES ($1, $2, $3, $4, $5, $6, $7)',
-      [organizationId, size + index, message.topic, message.partition, message.offset.toString(), message.key, message.value],
-    );
+function byOrganization(leaves: readonly Leaf[]): Map<Id, Leaf[]> {
+  const groups = new Map<Id, Leaf[]>();
+  for (const leaf of leaves) {
+    const { organizationId } = leaf.event.data;
+    const group = groups.get(organizationId);
+    if (group === undefined) groups.set(organizationId, [leaf]);
+    else group.push(leaf);
   }
+  return groups;
 }

@@ -1,38 +1,52 @@
 import { parseRange, RangeFormatError } from '@kms/access';
-import type { AuditQuery, AuditRecord, Id, LedgerQueryReply, LedgerQueryRequest } from '@kms/contracts';
+import { parseEvent, type AuditQuery, type AuditRecord, type Id, type LedgerQueryReply, type LedgerQueryRequest } from '@kms/contracts';
 import type pg from 'pg';
+import { readHead } from '../ingest/extend-tree.ts';
 
-/** A record's members in the columns that hold them. */
-const RECORD = `
-  record_id AS id, type, to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS time,
-  organization_id AS "organizationId", environment, api_key_id AS "apiKeyId", api_key_name AS "apiKeyName", host(address) AS address,
-  user_agent AS "userAgent", request_id AS "requestId", entry_id AS "entryId", handler, version, action, outcome, reason, writer,
-  sequence::float8 AS sequence`;
-
-/** One page of an organization's records, newest first. */
+/** One page of an organization's records, the newest in its ledger first. */
 export async function queryLedger(pool: pg.Pool, { organizationId, query }: LedgerQueryRequest): Promise<LedgerQueryReply> {
-  const { condition, values } = toCondition(organizationId, query);
-  const counted = await pool.query<{ count: string }>(`SELECT count(*) FROM ledger_records WHERE ${condition}`, values);
-  const { rows } = await pool.query<AuditRecord>(
-    `SELECT ${RECORD} FROM ledger_records WHERE ${condition} ORDER BY ledger_records.time DESC, leaf_index DESC
-     LIMIT ${query.size} OFFSET ${(query.page - 1) * query.size}`,
+  const { condition, values, isFiltered } = toCondition(organizationId, query);
+  const count = isFiltered ? await countRecords(pool, condition, values) : (await readHead(pool, organizationId)).size;
+  const { rows } = await pool.query<{ bytes: Buffer }>(
+    `SELECT bytes FROM ledger_records WHERE ${condition} ORDER BY leaf_index DESC LIMIT ${query.size} OFFSET ${(query.page - 1) * query.size}`,
     values,
   );
-  return { status: 'ok', value: { count: Number(counted.rows[0]?.count), elements: rows } };
+  return { status: 'ok', value: { count, elements: rows.map(({ bytes }) => toRecord(bytes)) } };
 }
 
-function toCondition(organizationId: Id, { handler, outcome, apiKey, ip, from, to }: AuditQuery): { condition: string; values: unknown[] } {
+async function countRecords(pool: pg.Pool, condition: string, values: unknown[]): Promise<number> {
+  const { rows } = await pool.query<{ count: string }>(`SELECT count(*) FROM ledger_records WHERE ${condition}`, values);
+  return Number(rows[0]?.count);
+}
+
+/** A record's members, read from its bytes: what is answered is what is hashed. */
+function toRecord(bytes: Buffer): AuditRecord {
+  const { id, type, time, writer, sequence, data } = parseEvent(bytes);
+  const { organizationId, environment, apiKeyId, apiKeyName, address, userAgent, requestId, entryId, handler, version } = data;
+  const { action, outcome, reason } = data;
+  const who = { organizationId, environment, apiKeyId, apiKeyName, address, userAgent, requestId };
+  return { id, type, time, ...who, entryId, handler, version, action, outcome, reason, writer, sequence: Number(sequence) };
+}
+
+function toCondition(
+  organizationId: Id,
+  { handler, outcome, apiKey, ip, from, to }: AuditQuery,
+): { condition: string; values: unknown[]; isFiltered: boolean } {
   const filters: [text: string, value: unknown][] = [
     ['handler =', handler],
     ['outcome =', outcome],
     ['api_key_id =', apiKey],
     ['address <<=', ip === undefined ? undefined : canonicalRange(ip)],
-    ['ledger_records.time >=', from],
-    ['ledger_records.time <', to],
+    ['time >=', from],
+    ['time <', to],
   ];
   const given = filters.filter(([, value]) => value !== undefined);
   const conditions = given.map(([text], index) => `${text} $${index + 2}`);
-  return { condition: ['organization_id = $1', ...conditions].join(' AND '), values: [organizationId, ...given.map(([, value]) => value)] };
+  return {
+    condition: ['organization_id = $1', ...conditions].join(' AND '),
+    values: [organizationId, ...given.map(([, value]) => value)],
+    isFiltered: given.length > 0,
+  };
 }
 
 /** The gateway has refused what is no range; here it would only find nothing. */

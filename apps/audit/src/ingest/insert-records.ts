@@ -1,0 +1,58 @@
+import type { Id } from '@kms/contracts';
+import type pg from 'pg';
+import type { Leaf } from '../domain/classify.ts';
+import { extendTree, readHead } from './extend-tree.ts';
+
+/** What a record is looked up by, each column as one array. */
+const COLUMNS: readonly [name: string, type: string, of: (leaf: Leaf) => unknown][] = [
+  ['writer', 'text', ({ event }) => event.writer],
+  ['sequence', 'bigint', ({ event }) => Number(event.sequence)],
+  ['record_id', 'text', ({ event }) => event.id],
+  ['time', 'timestamptz', ({ event }) => event.time],
+  ['handler', 'text', ({ event }) => event.data.handler],
+  ['outcome', 'text', ({ event }) => event.data.outcome],
+  ['api_key_id', 'text', ({ event }) => event.data.apiKeyId],
+  ['address', 'inet', ({ event }) => event.data.address],
+];
+
+const NAMES = COLUMNS.map(([name]) => name).join(', ');
+
+// All bytes and all hashes come as one binary value each and are cut here: an array of them would travel, and be read, as hexadecimal text.
+const INSERT_RECORDS = `
+  INSERT INTO ledger_records (organization_id, leaf_index, bytes, leaf_hash, ${NAMES})
+  SELECT $1, $2::bigint + place - 1, substr($3::bytea, start, length), substr($4::bytea, (place::int - 1) * 32 + 1, 32), ${NAMES}
+  FROM unnest($5::int[], $6::int[], ${COLUMNS.map(([, type], index) => `$${index + 7}::${type}[]`).join(', ')})
+       WITH ORDINALITY AS leaf (start, length, ${NAMES}, place)`;
+
+/** Appends records to an organization's ledger and its tree, in the caller's transaction, which holds the ledger's lock. */
+export async function insertRecords(client: pg.ClientBase, organizationId: Id, leaves: readonly Leaf[]): Promise<void> {
+  const head = await readHead(client, organizationId);
+  const { size } = head;
+  const lengths = leaves.map(({ bytes }) => bytes.length);
+  let next = 1;
+  const starts = lengths.map((length) => (next += length) - length);
+  const hashes = leaves.map(({ hash }) => hash);
+  await client.query({
+    name: 'insert-records',
+    text: INSERT_RECORDS,
+    values: [
+      organizationId,
+      size,
+      Buffer.concat(leaves.map(({ bytes }) => bytes)),
+      Buffer.concat(hashes),
+      starts,
+      lengths,
+      ...COLUMNS.map(([, , of]) => leaves.map(of)),
+    ],
+  });
+  await extendTree(client, organizationId, head, hashes);
+  for (const [index, leaf] of leaves.entries()) if (leaf.isParked) await keepMessage(client, organizationId, size + index, leaf);
+}
+
+async function keepMessage(client: pg.ClientBase, organizationId: Id, leafIndex: number, { message }: Leaf): Promise<void> {
+  const { topic, partition, offset, key, value } = message;
+  await client.query(
+    'INSERT INTO parked_messages (organization_id, leaf_index, topic, partition, kafka_offset, key, value) VALUES ($1, $2, $3, $4, $5, $6, $7)',
+    [organizationId, leafIndex, topic, partition, offset.toString(), key, value],
+  );
+}
