@@ -1,10 +1,12 @@
 import 'reflect-metadata';
+import { VaultCall, type RevealRequest } from '@kms/contracts';
 import { brokerList } from '@kms/kafka';
 import { loadConfiguration, runService } from '@kms/platform';
 import { assertServiceSchema } from '@kms/postgres';
 import { ErrorsToTransport, FramesServer } from '@kms/rpc';
 import { NestFactory } from '@nestjs/core';
 import * as migrations from './migrations/index.ts';
+import { revealSecret } from './reveal/reveal-secret.ts';
 import { VaultConfiguration } from './vault.config.ts';
 import { assembleVault } from './vault.module.ts';
 
@@ -14,6 +16,8 @@ await runService('vault', async (logger) => {
   const parts = await assembleVault(configuration, brokerList(process.env), logger);
   const { RPC_HOST: host, RPC_PORT: port, RPC_SECRET: secret } = configuration;
   const strategy = new FramesServer({ host, port, secret, logger });
+  // The hot path: Nest's pipes, proxies and filters would cost it more than the decryption does.
+  strategy.addHandler(VaultCall.Reveal, (request: RevealRequest) => revealSecret(parts.reveals, request));
   const app = await NestFactory.createMicroservice(parts.module, { strategy, logger: false, abortOnError: false });
   app.useGlobalFilters(new ErrorsToTransport());
   await app.listen();

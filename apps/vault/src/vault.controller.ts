@@ -9,31 +9,20 @@ import {
   type PolicyReply,
   type PolicyRequest,
   type ReadRequest,
-  type RevealReply,
-  type RevealRequest,
   type UpdateRequest,
 } from '@kms/contracts';
 import { Controller, Inject } from '@nestjs/common';
 import { MessagePattern } from '@nestjs/microservices';
 import { ReadEntries } from './read/read-entries.ts';
-import { revealSecret, type RevealDependencies } from './reveal/reveal-secret.ts';
 import { ChangeEntry } from './write/change-entry.ts';
 
-export const REVEAL_DEPENDENCIES = Symbol('RevealDependencies');
-
-/** The vault's calls. Peers are authenticated by the transport, and the gateway has decided who may ask. */
+/** The vault's calls, but for reveals, which do not pass through Nest. Peers are authenticated by the transport, and the gateway has decided who may ask. */
 @Controller()
 export class VaultController {
   constructor(
-    @Inject(REVEAL_DEPENDENCIES) private readonly revealDependencies: RevealDependencies,
     @Inject(ChangeEntry) private readonly changes: ChangeEntry,
     @Inject(ReadEntries) private readonly entries: ReadEntries,
   ) {}
-
-  @MessagePattern(VaultCall.Reveal)
-  reveal(request: RevealRequest): Promise<RevealReply> {
-    return revealSecret(this.revealDependencies, request);
-  }
 
   @MessagePattern(VaultCall.Policy)
   policy(request: PolicyRequest): Promise<PolicyReply> {

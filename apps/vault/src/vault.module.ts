@@ -9,13 +9,16 @@ import type pg from 'pg';
 import { KeyRing } from './keys/key-ring.ts';
 import { ReadEntries } from './read/read-entries.ts';
 import { RecordCache } from './reveal/record-cache.ts';
-import { REVEAL_DEPENDENCIES, VaultController } from './vault.controller.ts';
+import type { RevealDependencies } from './reveal/reveal-secret.ts';
+import { VaultController } from './vault.controller.ts';
 import type { VaultConfiguration } from './vault.config.ts';
 import { ChangeEntry } from './write/change-entry.ts';
 
 /** The vault's parts, connected: where ports meet adapters. */
 export interface VaultParts {
   module: DynamicModule;
+  /** What a reveal works with. */
+  reveals: RevealDependencies;
   /** Ends the outbox, then the connections. */
   close(): Promise<void>;
 }
@@ -39,11 +42,11 @@ export async function assembleVault(configuration: VaultConfiguration, brokers: 
       module: VaultModule,
       controllers: [VaultController],
       providers: [
-        { provide: REVEAL_DEPENDENCIES, useValue: { records, journal, nextId, now } },
         { provide: ChangeEntry, useValue: new ChangeEntry({ journal, keyRing, nextId, now }) },
         { provide: ReadEntries, useValue: new ReadEntries(pool) },
       ],
     },
+    reveals: { records, journal, nextId, now },
     async close() {
       await outbox.close();
       await Promise.all([ledger.close(), pool.end()]);

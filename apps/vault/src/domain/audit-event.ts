@@ -24,16 +24,21 @@ export function changeEvent(id: Id, caller: Caller, event: EntryEvent, { handler
   });
 }
 
-/** The audit event of a reveal that is granted. */
+/** The audit event of a reveal that is granted. One literal, without spreads: it is made for every reveal. */
 export function revealEvent(
   id: Id,
   time: string,
-  caller: Caller,
-  entry: { entryId: Id; handler: string; version: number; revision: number },
+  { organizationId, environment, apiKeyId, apiKeyName, address, userAgent, requestId }: Caller,
+  { entryId, handler, version, revision }: { entryId: Id; handler: string; version: number; revision: number },
 ): PlaceEvent {
-  const { entryId, handler, version, revision } = entry;
   return vaultEvent(id, 'kms.secret.revealed.v1', time, {
-    ...callerData(caller),
+    organizationId,
+    environment,
+    apiKeyId,
+    apiKeyName,
+    address,
+    userAgent,
+    requestId,
     entryId,
     handler,
     version,
