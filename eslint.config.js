@@ -32,7 +32,7 @@ export default tseslint.config(
               sourceTag: 'layer:assembly',
               onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure', 'layer:platform', 'layer:adapter'],
             },
-            { sourceTag: 'layer:embedded', onlyDependOnLibsWithTags: ['layer:contract', 'layer:platform'] },
+            { sourceTag: 'layer:embedded', onlyDependOnLibsWithTags: ['layer:contract', 'layer:platform', 'layer:embedded'] },
             {
               sourceTag: 'layer:testing',
               onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure', 'layer:platform', 'layer:adapter', 'layer:embedded'],

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { AUDIT_TOPIC } from '@kms/contracts';
-import { brokerList, TopicConsumer } from '@kms/kafka';
+import { kafkaConnection, TopicConsumer } from '@kms/kafka';
 import { loadConfiguration, runService } from '@kms/platform';
 import { assertServiceSchema, createPool } from '@kms/postgres';
 import { ErrorsToTransport, FramesServer } from '@kms/rpc';
@@ -19,7 +19,7 @@ await runService('audit', async (logger, fail) => {
     RPC_SECRET: secret,
     OPERATOR_ORGANIZATION_ID: operatorOrganizationId,
   } = configuration;
-  const brokers = brokerList(process.env);
+  const connection = kafkaConnection(process.env);
   await assertServiceSchema(url, [Initial1764000000000]);
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
 
@@ -29,7 +29,15 @@ await runService('audit', async (logger, fail) => {
   await app.listen();
 
   const handler = new AppendBatch({ pool, operatorOrganizationId, logger, now: () => new Date() });
-  const consumer = new TopicConsumer({ brokers, clientId: 'kms-audit', groupId: 'kms-audit', topic: AUDIT_TOPIC, handler, logger, fail });
+  const consumer = new TopicConsumer({
+    connection,
+    clientId: 'kms-audit',
+    groupId: 'kms-audit',
+    topic: AUDIT_TOPIC,
+    handler,
+    logger,
+    fail,
+  });
   consumer.start();
   return {
     ready: { rpcPort: strategy.port },

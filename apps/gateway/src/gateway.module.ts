@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { createIdGenerator, MAX_BODY_BYTES } from '@kms/contracts';
+import type { KafkaConnection } from '@kms/kafka';
 import { openOutbox } from '@kms/outbox';
 import type { Logger } from '@kms/platform';
 import { createPool } from '@kms/postgres';
@@ -38,13 +39,13 @@ export interface GatewayParts {
 export class GatewayModule {}
 
 /** Connects the gateway's parts and opens its journal: where ports meet adapters. The answered app does not listen yet. */
-export async function assembleGateway(configuration: GatewayConfiguration, brokers: () => string[], logger: Logger): Promise<GatewayParts> {
+export async function assembleGateway(configuration: GatewayConfiguration, kafka: KafkaConnection, logger: Logger): Promise<GatewayParts> {
   const { DATABASE_URL: url, RPC_SECRET: secret } = configuration;
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
   const nextId = createIdGenerator({ now: Date.now, randomBytes });
   const vault = new BalancedClient({ endpoints: configuration.VAULT_ENDPOINT, secret, logger });
   const ledger = new BalancedClient({ endpoints: configuration.LEDGER_ENDPOINT, secret, logger });
-  const outbox = await openOutbox({ service: 'gateway', url, brokers, ledger, nextId, logger });
+  const outbox = await openOutbox({ service: 'gateway', url, kafka, ledger, nextId, logger });
   const { journal } = outbox;
   const reveals = new RevealSecret({ vault, policies: new PolicyCache(vault), journal, nextId });
   const module = gatewayModule({ reveals, recorder: new Recorder(journal, nextId), ledger });

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { brokerList } from '@kms/kafka';
+import { kafkaConnection } from '@kms/kafka';
 import { loadConfiguration, runService, StartupError } from '@kms/platform';
 import { assertServiceSchema } from '@kms/postgres';
 import { GatewayConfiguration } from './gateway.config.ts';
@@ -9,7 +9,7 @@ import { Initial1764000000000 } from './migrations/1764000000000-initial.ts';
 await runService('gateway', async (logger) => {
   const configuration = loadConfiguration(GatewayConfiguration, process.env);
   await assertServiceSchema(configuration.DATABASE_URL, [Initial1764000000000]);
-  const { app, close } = await assembleGateway(configuration, brokerList(process.env), logger);
+  const { app, close } = await assembleGateway(configuration, kafkaConnection(process.env), logger);
   const { HTTP_HOST: host, PORT: port } = configuration;
   try {
     await app.listen(port, host);

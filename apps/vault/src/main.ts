@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { VaultCall, type RevealRequest } from '@kms/contracts';
-import { brokerList } from '@kms/kafka';
+import { kafkaConnection } from '@kms/kafka';
 import { loadConfiguration, runService } from '@kms/platform';
 import { assertServiceSchema } from '@kms/postgres';
 import { ErrorsToTransport, FramesServer } from '@kms/rpc';
@@ -13,7 +13,7 @@ import { assembleVault } from './vault.module.ts';
 await runService('vault', async (logger) => {
   const configuration = loadConfiguration(VaultConfiguration, process.env);
   await assertServiceSchema(configuration.DATABASE_URL, [migrations.Initial1764000000000]);
-  const parts = await assembleVault(configuration, brokerList(process.env), logger);
+  const parts = await assembleVault(configuration, kafkaConnection(process.env), logger);
   const { RPC_HOST: host, RPC_PORT: port, RPC_SECRET: secret } = configuration;
   const strategy = new FramesServer({ host, port, secret, logger });
   // The hot path: Nest's pipes, proxies and filters would cost it more than the decryption does.

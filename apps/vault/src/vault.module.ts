@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createIdGenerator } from '@kms/contracts';
+import type { KafkaConnection } from '@kms/kafka';
 import { openOutbox } from '@kms/outbox';
 import { StartupError, type Logger } from '@kms/platform';
 import { createPool } from '@kms/postgres';
@@ -24,7 +25,7 @@ export interface VaultParts {
 }
 
 /** Connects the vault's parts and opens its journal. Throws StartupError where the root key is not the stored data's. */
-export async function assembleVault(configuration: VaultConfiguration, brokers: () => string[], logger: Logger): Promise<VaultParts> {
+export async function assembleVault(configuration: VaultConfiguration, kafka: KafkaConnection, logger: Logger): Promise<VaultParts> {
   const { DATABASE_URL: url, KMS_ROOT_KEY: rootKey, RPC_SECRET: secret, LEDGER_ENDPOINT: endpoints } = configuration;
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
   await assertRootKey(pool, rootKey.keyId);
@@ -33,7 +34,7 @@ export async function assembleVault(configuration: VaultConfiguration, brokers: 
   const now = () => new Date();
   const ledger = new BalancedClient({ endpoints, secret, logger });
   const fenceTable = { table: 'entries', key: 'id', revision: 'revision' };
-  const outbox = await openOutbox({ service: 'vault', url, brokers, ledger, nextId, fenceTable, logger });
+  const outbox = await openOutbox({ service: 'vault', url, kafka, ledger, nextId, fenceTable, logger });
   const { journal } = outbox;
   const keyRing = new KeyRing(rootKey);
   const records = new RecordCache(pool, keyRing);

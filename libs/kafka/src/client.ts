@@ -1,4 +1,5 @@
 import type { Logger } from '@kms/platform';
+import type { KafkaConnection } from './connection.ts';
 import { Kafka, logLevel, type LogEntry, type logCreator } from 'kafkajs';
 
 /** Longest wait for a TCP connection to a broker, in milliseconds. */
@@ -8,8 +9,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
 
 /** What every connection to Kafka is made of. */
 export interface KafkaOptions {
-  /** Asked anew whenever a connection is made from nothing; see `brokerList`. */
-  brokers: () => string[];
+  connection: KafkaConnection;
   /** How the process names itself to the brokers. */
   clientId: string;
   logger: Logger;
@@ -19,10 +19,11 @@ export interface KafkaOptions {
  * Makes a kafkajs client. Its own retries are few and short: whoever uses it throws it away after a failure and makes another one,
  * which asks for the brokers again, so that nothing hangs on to a broker that has moved.
  */
-export function createClient({ brokers, clientId, logger }: KafkaOptions): Kafka {
+export function createClient({ connection, clientId, logger }: KafkaOptions): Kafka {
   return new Kafka({
     clientId,
-    brokers: async () => brokers(),
+    brokers: async () => connection.brokers(),
+    ...connection.security,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     enforceRequestTimeout: true,

@@ -1,4 +1,10 @@
-import type { Admin } from 'kafkajs';
+import { createLogger, StartupError } from '@kms/platform';
+import kafkajs, { type Admin } from 'kafkajs';
+import { createClient } from './client.ts';
+import type { KafkaConnection } from './connection.ts';
+
+// A CommonJS package whose constants Node cannot see as named exports.
+const { ConfigResourceTypes } = kafkajs;
 
 /** The topic is not there. The services never make it: how many partitions and replicas it has is the operator's choice. */
 export class TopicMissingError extends Error {
@@ -18,4 +24,83 @@ export async function assertTopic(admin: Admin, topic: string): Promise<void> {
 function isUnknownTopic(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return (error as { type?: unknown }).type === 'UNKNOWN_TOPIC_OR_PARTITION' || isUnknownTopic(error.cause);
+}
+
+/** How a topic is made. */
+export interface TopicSettings {
+  topic: string;
+  partitions: number;
+  replicationFactor: number;
+  minInsyncReplicas: number;
+  /** How long messages stay, in milliseconds. */
+  retentionMs: number;
+}
+
+/**
+ * Makes a topic whose messages carry the broker's time (a client's clock that is an hour ahead would be refused otherwise), or checks that
+ * the one that is there can be used: as many partitions or more, and the same replicas and clock. Throws {@link StartupError} with one
+ * sentence where it cannot, or where no broker answers.
+ */
+export async function ensureTopic(connection: KafkaConnection, settings: TopicSettings): Promise<void> {
+  const logger = createLogger('create-topic');
+  logger.level = 'silent';
+  const admin = createClient({ connection, clientId: 'kms-create-topic', logger }).admin();
+  try {
+    await admin.connect();
+    if (!(await create(admin, settings))) await check(admin, settings);
+  } catch (error) {
+    throw error instanceof StartupError ? error : new StartupError(`Kafka cannot be used: ${sentence(error)}`, { cause: error });
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** False where the topic is there already. */
+async function create(
+  admin: Admin,
+  { topic, partitions, replicationFactor, minInsyncReplicas, retentionMs }: TopicSettings,
+): Promise<boolean> {
+  const configuration = {
+    'message.timestamp.type': 'LogAppendTime',
+    'min.insync.replicas': String(minInsyncReplicas),
+    'retention.ms': String(retentionMs),
+    'cleanup.policy': 'delete',
+  };
+  const configEntries = Object.entries(configuration).map(([name, value]) => ({ name, value }));
+  return admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries }] });
+}
+
+async function check(admin: Admin, { topic, partitions, replicationFactor, minInsyncReplicas }: TopicSettings): Promise<void> {
+  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+  const found = topics[0]?.partitions ?? [];
+  const replicas = Math.min(...found.map((partition) => partition.replicas.length));
+  refuseUnless(found.length >= partitions, topic, 'partitions', found.length, `${partitions} or more`);
+  refuseUnless(replicas >= replicationFactor, topic, 'replicas', replicas, `${replicationFactor} or more`);
+  const { resources } = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: [
+      { type: ConfigResourceTypes.TOPIC, name: topic, configNames: ['message.timestamp.type', 'min.insync.replicas', 'cleanup.policy'] },
+    ],
+  });
+  const valueOf = (name: string) => resources[0]?.configEntries.find(({ configName }) => configName === name)?.configValue ?? 'nothing';
+  const insync = valueOf('min.insync.replicas');
+  refuseUnless(Number(insync) >= minInsyncReplicas, topic, 'min.insync.replicas', insync, `${minInsyncReplicas} or more`);
+  refuseUnless(
+    valueOf('message.timestamp.type') === 'LogAppendTime',
+    topic,
+    'message.timestamp.type',
+    valueOf('message.timestamp.type'),
+    'LogAppendTime',
+  );
+  refuseUnless(valueOf('cleanup.policy') === 'delete', topic, 'cleanup.policy', valueOf('cleanup.policy'), 'delete');
+}
+
+function refuseUnless(isRight: boolean, topic: string, setting: string, found: number | string, wanted: string): void {
+  if (!isRight) throw new StartupError(`The Kafka topic ${topic} cannot be used: its ${setting} is ${found}, and must be ${wanted}.`);
+}
+
+/** What kafkajs says, with what it says of each topic where it says no more than that some failed. */
+function sentence(error: unknown): string {
+  const { message, errors } = error as { message: string; errors?: { message: string }[] };
+  return `${errors?.[0]?.message ?? message}`.replace(/\.?$/, '.');
 }

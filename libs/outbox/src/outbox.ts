@@ -1,6 +1,6 @@
 import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, LedgerCall, organizationOf, type WatermarksReply } from '@kms/contracts';
 import { Journal, Relay } from '@kms/journal';
-import { KafkaPublisher } from '@kms/kafka';
+import { KafkaPublisher, type KafkaConnection } from '@kms/kafka';
 import type { Logger } from '@kms/platform';
 import { PostgresJournalStore, PostgresRelayStore, type FenceTable } from '@kms/postgres';
 import type { BalancedClient } from '@kms/rpc';
@@ -11,7 +11,7 @@ export interface OutboxSettings {
   service: string;
   /** The service's database, which holds its journal. */
   url: string;
-  brokers: () => string[];
+  kafka: KafkaConnection;
   /** The audit service. It stays the caller's to close, after the outbox. */
   ledger: BalancedClient;
   nextId: () => string;
@@ -28,9 +28,9 @@ export interface Outbox {
 }
 
 /** Opens the journal and starts its relay: where their ports meet PostgreSQL, Kafka and the audit service. */
-export async function openOutbox({ service, url, brokers, ledger, nextId, fenceTable, logger }: OutboxSettings): Promise<Outbox> {
+export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTable, logger }: OutboxSettings): Promise<Outbox> {
   const publisher = new KafkaPublisher({
-    brokers,
+    connection: kafka,
     clientId: `kms-${service}`,
     logger,
     topic: AUDIT_TOPIC,

@@ -21,8 +21,9 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
   const home = await openHome(resolve(environment['KMS_HOME'] || '.kms'), createIdGenerator({ now: Date.now, randomBytes }));
   stack.add(lockHome(home.path('launcher.pid')));
 
-  const databases = await startDatabases(environment, home, stack);
+  // First, because a Kafka that cannot be used is the mistake that is soonest found.
   const kafka = await startKafka(environment, home, stack);
+  const databases = await startDatabases(environment, home, stack);
   await step('Migrations', stack, () =>
     Promise.all(
       SERVICES.map((service) =>
@@ -102,10 +103,12 @@ function appendTo(file: string): (text: string) => void {
   };
 }
 
+const KAFKA_VARIABLE = /^KAFKA_(?:BROKERS|TLS|CA_FILE|SASL_[A-Z_]+)$/;
+const TOPIC_VARIABLE = /^KAFKA_(?:PARTITIONS|REPLICATION_FACTOR|MIN_INSYNC_REPLICAS|RETENTION_HOURS)$/;
+
 /** The stand-in starts again empty and on another port: the services read the file again, and the relays send again. */
 async function startKafka(environment: NodeJS.ProcessEnv, home: Home, stack: Stack): Promise<Variables> {
-  const { KAFKA_BROKERS } = environment;
-  if (KAFKA_BROKERS) return { KAFKA_BROKERS };
+  if (environment['KAFKA_BROKERS']) return useKafka(environment, stack);
   const file = home.path('brokers');
   await step('Kafka stand-in', stack, () =>
     stack.keep('The Kafka stand-in', async (onExit) => {
@@ -115,6 +118,17 @@ async function startKafka(environment: NodeJS.ProcessEnv, home: Home, stack: Sta
     }),
   );
   return { KAFKA_BROKERS_FILE: file };
+}
+
+async function useKafka(environment: NodeJS.ProcessEnv, stack: Stack): Promise<Variables> {
+  const variables = select(environment, KAFKA_VARIABLE);
+  await step('Kafka topic', stack, () => runToEnd('audit', 'create-topic', { ...variables, ...select(environment, TOPIC_VARIABLE) }));
+  return variables;
+}
+
+function select(environment: NodeJS.ProcessEnv, names: RegExp): Variables {
+  const selected = Object.entries(environment).filter(([name, value]) => names.test(name) && value !== undefined);
+  return Object.fromEntries(selected) as Variables;
 }
 
 async function serviceVariables(

@@ -25,7 +25,7 @@ function forkDetached(service: Service, program: string, variables: Variables): 
 }
 
 /** Runs one of a service's programs to its end. Throws StartupError with the sentence that it printed. */
-export async function runToEnd(service: Service, program: 'migrate' | 'bootstrap', variables: Variables): Promise<void> {
+export async function runToEnd(service: Service, program: 'migrate' | 'bootstrap' | 'create-topic', variables: Variables): Promise<void> {
   const child = forkDetached(service, program, variables);
   const errors = collect(child);
   const [code] = (await once(child, 'exit')) as [number | null];
