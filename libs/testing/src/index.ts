@@ -1,2 +1,5 @@
+export { blockOf, journalStoreContract, type JournalStoreSubject } from './journal-store-contract.ts';
+export { MemoryJournal, MemoryJournalStore, MemoryRelayStore, type CommitFault, type MemoryTransaction } from './memory-journal.ts';
 export { startTestPostgres, type TestDatabase, type TestPostgres } from './postgres.ts';
+export { relayStoreContract, type RelayStoreSubject } from './relay-store-contract.ts';
 export { waitFor } from './wait-for.ts';
