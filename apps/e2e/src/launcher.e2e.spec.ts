@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { freePort } from '@kms/embedded';
 import { waitFor } from '@kms/testing';
-import { processesWith } from './inspect.ts';
+import { processesWith, servicePid } from './inspect.ts';
 import { ROOT, Suite } from './suite.ts';
 
 const passwordFiles = () => readdirSync(tmpdir()).filter((name) => name.includes('password'));
@@ -36,6 +36,14 @@ describe('the launcher', () => {
     expect(sameHome).toMatchObject({ status: 1, stderr: expect.stringMatching(/^Another Donutwork KMS .*\n$/) });
   });
 
+  it('refuses a Node that is too old, and a home that cannot be written, with one sentence', async () => {
+    const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.18.3' } })`;
+    const tooOld = suite.refusedStart({}, ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`]);
+    expect(tooOld).toMatchObject({ status: 1, stderr: 'Node 20.18.3 is too old: 20.19.0 or newer is needed.\n' });
+    const unwritable = suite.refusedStart({ PORT: String(await freePort()), KMS_HOME: '/proc/kms' });
+    expect(unwritable).toMatchObject({ status: 1, stderr: 'KMS_HOME /proc/kms cannot be written: ENOENT.\n' });
+  });
+
   it('has the same key and the same secrets after a restart', async () => {
     const { admin } = suite;
     await suite.stop();
@@ -47,6 +55,17 @@ describe('the launcher', () => {
   it('starts again after its launcher was killed', async () => {
     await suite.endWith('SIGKILL');
     await suite.untilDown();
+    await suite.start();
+    await expectSecret();
+  }, 60_000);
+
+  it('ends at once at a second Ctrl-C, leaves no process, and starts again', async () => {
+    // A service that does not answer keeps the orderly end waiting.
+    process.kill(servicePid(suite.pid, 'vault') as number, 'SIGSTOP');
+    const exit = once(suite.launcher, 'exit');
+    await waitFor('the end', () => !suite.launcher.kill('SIGINT'));
+    expect(await exit).toEqual([130, null]);
+    await waitFor('all processes to end', () => processesWith(suite.home).length === 0);
     await suite.start();
     await expectSecret();
   }, 60_000);
