@@ -20,9 +20,15 @@ export default tseslint.config(
         {
           enforceBuildableLibDependency: false,
           banTransitiveDependencies: false,
+          // The journal's specs use the fakes of its ports, which are made of its types. Its other code may not: see the rule below.
+          ignoredCircularDependencies: [['@kms/journal', '@kms/testing']],
           depConstraints: [
             { sourceTag: 'layer:contract', onlyDependOnLibsWithTags: [], bannedExternalImports: PURE_BANS },
-            { sourceTag: 'layer:pure', onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure'], bannedExternalImports: PURE_BANS },
+            {
+              sourceTag: 'layer:pure',
+              onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure', 'layer:testing'],
+              bannedExternalImports: PURE_BANS,
+            },
             { sourceTag: 'layer:platform', onlyDependOnLibsWithTags: ['layer:contract'] },
             {
               sourceTag: 'layer:adapter',

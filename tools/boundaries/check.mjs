@@ -13,6 +13,7 @@ const WRONG = [
   ['libs/contracts/src/wrong.ts', '@kms/platform', '@nx/enforce-module-boundaries'],
   ['libs/kafka/src/wrong.ts', '@kms/postgres', '@nx/enforce-module-boundaries'],
   ['libs/kafka/src/wrong.ts', '@kms/testing', 'no-restricted-imports'],
+  ['libs/journal/src/wrong.ts', '@kms/testing', 'no-restricted-imports'],
   ['apps/vault/src/domain/wrong.ts', '@kms/postgres', 'no-restricted-imports'],
   ['apps/gateway/src/domain/wrong.ts', 'fastify', 'no-restricted-imports'],
 ];

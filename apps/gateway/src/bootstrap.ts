@@ -36,6 +36,7 @@ async function bootstrap(): Promise<void> {
 
   const journal = new Journal<pg.ClientBase>({ store: new PostgresJournalStore({ url: configuration.DATABASE_URL, nextId }) });
   await journal.transact(async (client) => {
+    await assertOwnInstallation(client, organizationId);
     await client.query('INSERT INTO organizations (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING', [organizationId, 'Operator']);
     const { rowCount } = await client.query(
       `INSERT INTO api_keys (id, organization_id, environment, name, permissions, digest) VALUES ($1, $2, 'production', 'admin', $3, $4)
@@ -45,6 +46,13 @@ async function bootstrap(): Promise<void> {
     return { events: rowCount === 1 ? [created(id, organizationId)] : [], value: undefined };
   });
   await journal.close();
+}
+
+/** A key in another installation's database would hide that this one has lost its secrets: nothing stored could be used with them. */
+async function assertOwnInstallation(client: pg.ClientBase, organizationId: Id): Promise<void> {
+  const { rowCount } = await client.query('SELECT FROM organizations HAVING count(*) > 0 AND NOT bool_or(id = $1)', [organizationId]);
+  if (rowCount === 0) return;
+  throw new StartupError('The database belongs to another installation: OPERATOR_ORGANIZATION_ID is none of its organizations.');
 }
 
 function readOrMakeKey(file: string): string {

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { StartupError } from '@kms/platform';
 import { exited } from './child.ts';
 import type { PostgresAccount } from './postgres-account.ts';
+import { syncFolder } from './private-folder.ts';
 
 /** What every PostgreSQL program gets from this process's environment: nothing that could change where it reads or writes. */
 export const POSTGRES_ENVIRONMENT = { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' };
@@ -69,13 +70,4 @@ export function lastSentence(said: string): string {
   const lines = said.split('\n').filter((line) => line.trim() !== '');
   const fatal = lines.findLast((line) => /\b(?:FATAL|PANIC|error):/.test(line)) ?? lines.at(-1) ?? 'it said nothing.';
   return fatal.replace(/^.*?\b(?:FATAL|PANIC|error):\s*/, '').trim();
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }

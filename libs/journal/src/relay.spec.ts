@@ -1,30 +1,27 @@
 import { describe, expect, it } from '@jest/globals';
-import { buildBlock, GENESIS } from './block.ts';
-import { Relay, type Message, type OrphanedWriter, type RelayStore } from './relay.ts';
+import { blockOf, MemoryJournal, MemoryJournalStore, MemoryRelayStore } from '@kms/testing';
+import { Relay, type Message } from './relay.ts';
 
 const TIMING = { gatherFor: 1, watermarkEvery: 1, resendAfter: 20, adoptEvery: 1, retryAfter: 1 };
 
+class CountingStore extends MemoryRelayStore {
+  reads = 0;
+
+  override readBlocks(...parameters: Parameters<MemoryRelayStore['readBlocks']>) {
+    this.reads += 1;
+    return super.readBlocks(...parameters);
+  }
+}
+
 /** Three events of one writer, a topic that may lose what it acknowledged, and a ledger that keeps what arrives. */
-function scene({ orphans = [] as OrphanedWriter[], loses = (_time: number): boolean => false } = {}) {
-  const { block } = buildBlock(
-    'writer',
-    { sequence: 0, hash: GENESIS },
-    ['1', '2', '3'].map((text) => () => text),
-  );
+async function scene({ isOrphan = false, loses = (_time: number): boolean => false } = {}) {
+  const journal = new MemoryJournal();
+  const session = await new MemoryJournalStore(journal).open();
+  const block = blockOf(session.writer, ['1', '2', '3']);
+  await session.insert(block, []);
+  if (isOrphan) await session.close();
   const ledger = new Set<number>();
-  const closed: string[] = [];
   let sends = 0;
-  let reads = 0;
-  const store: RelayStore = {
-    readBlocks: async (_writer, sequence) => {
-      reads += 1;
-      return sequence < 3 ? [block] : [];
-    },
-    acknowledge: async () => undefined,
-    adoptOrphans: async () => orphans.splice(0),
-    closeWriter: async (writer) => void closed.push(writer),
-    close: async () => undefined,
-  };
   const publisher = {
     publish: async (messages: readonly Message[]) => {
       sends += 1;
@@ -33,8 +30,10 @@ function scene({ orphans = [] as OrphanedWriter[], loses = (_time: number): bool
   };
   const watermarks = async (writers: readonly { writer: string; from: number }[]) =>
     writers.map(({ writer }) => ({ writer, sequence: ledger.size }));
+  const store = new CountingStore(journal);
   const relay = new Relay({ store, publisher, ledger: { watermarks }, keyOf: () => 'key', timing: TIMING });
-  return { relay, ledger, closed, block, sends: () => sends, reads: () => reads };
+  const isClosed = () => journal.writers.get(session.writer)?.isClosed;
+  return { relay, ledger, isClosed, block, sends: () => sends, reads: () => store.reads };
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -43,7 +42,7 @@ async function until(condition: () => boolean): Promise<void> {
 
 describe('a relay', () => {
   it('sends its own writer’s events until the ledger holds them', async () => {
-    const { relay, ledger, block, reads } = scene();
+    const { relay, ledger, block, reads } = await scene();
     relay.start();
     relay.committed(block);
     await until(() => ledger.size === 3 && relay.unacknowledged === 0);
@@ -52,7 +51,7 @@ describe('a relay', () => {
   });
 
   it('sends again what a broker acknowledged and lost', async () => {
-    const { relay, ledger, sends, block, reads } = scene({ loses: (time) => time === 1 });
+    const { relay, ledger, sends, block, reads } = await scene({ loses: (time) => time === 1 });
     relay.start();
     relay.committed(block);
     await until(() => ledger.size === 3);
@@ -62,10 +61,10 @@ describe('a relay', () => {
   });
 
   it('adopts an orphaned writer, sends its tail and closes it', async () => {
-    const { relay, closed } = scene({ orphans: [{ writer: 'writer', acknowledged: 0, last: 3 }] });
+    const { relay, ledger, isClosed } = await scene({ isOrphan: true });
     relay.start();
-    await until(() => closed.length === 1);
+    await until(() => isClosed() === true);
     await relay.stop();
-    expect(closed).toEqual(['writer']);
+    expect([...ledger]).toEqual([1, 2, 3]);
   });
 });

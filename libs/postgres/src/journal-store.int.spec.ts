@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { Journal, splitBlock } from '@kms/journal';
-import { startTestPostgres, waitFor, type TestDatabase, type TestPostgres } from '@kms/testing';
+import { Journal, splitBlock, type Block } from '@kms/journal';
+import { journalStoreContract, relayStoreContract, startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
 import pg from 'pg';
 import { JOURNAL_SCHEMA, journalGrants, PostgresJournalStore, PostgresRelayStore, withClient } from './index.ts';
 
@@ -14,14 +14,26 @@ const event = (name: string) => () => name;
 const asSuperuser = <T extends pg.QueryResultRow>(text: string) =>
   withClient(database.superuserUrl, async (client) => (await client.query<T>(text)).rows);
 
-async function stored(): Promise<string[]> {
-  const rows = await asSuperuser<{ first_sequence: string; last_sequence: string; events: Buffer }>(
+async function storedBlocks(): Promise<Block[]> {
+  const rows = await asSuperuser<{ writer: string; first_sequence: string; last_sequence: string; events: Buffer; hash: Buffer }>(
     'SELECT b.* FROM journal_blocks b JOIN journal_writers w ON w.id = writer ORDER BY w.number, first_sequence',
   );
-  return rows.flatMap(({ first_sequence, last_sequence, events }) =>
-    splitBlock({ firstSequence: Number(first_sequence), lastSequence: Number(last_sequence), events }).map(String),
-  );
+  return rows.map(({ writer, first_sequence, last_sequence, events, hash }) => ({
+    writer,
+    firstSequence: Number(first_sequence),
+    lastSequence: Number(last_sequence),
+    events,
+    hash,
+  }));
 }
+
+const stored = async () => (await storedBlocks()).flatMap((block) => splitBlock(block).map(String));
+
+/** Ends every connection of the service's role, as the server's own crash would. */
+const severAll = async () => {
+  const role = new URL(database.serviceUrl).username;
+  await asSuperuser(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '${role}'`);
+};
 
 beforeAll(async () => {
   postgres = await startTestPostgres();
@@ -42,6 +54,20 @@ beforeEach(async () => {
   journal = new Journal({ store });
 });
 
+journalStoreContract('PostgreSQL', async () => ({
+  store,
+  stored: storedBlocks,
+  revision: async () => Number((await asSuperuser<{ revision: string }>('SELECT revision FROM entries'))[0]?.revision),
+  setRevision: async (client, revision) => void (await client.query('UPDATE entries SET revision = $1', [revision])),
+  failQuietly: (client) => client.query('SELECT 1 / 0').then(undefined, () => undefined),
+  severAll,
+}));
+
+relayStoreContract('PostgreSQL', async () => ({
+  journal: store,
+  open: () => new PostgresRelayStore({ url: database.serviceUrl }),
+}));
+
 describe('the journal in PostgreSQL', () => {
   it('keeps what it confirmed', async () => {
     await Promise.all(['a', 'b', 'c'].map((name) => journal.append(event(name))));
@@ -56,33 +82,13 @@ describe('the journal in PostgreSQL', () => {
     await journal.close();
   });
 
-  it('does not take a COMMIT that answers ROLLBACK for one', async () => {
-    const work = journal.transact(async (client) => {
-      await client.query('UPDATE entries SET revision = 9');
-      await client.query('SELECT 1 / 0').catch(() => undefined);
-      return { events: [], value: 'changed' };
-    });
-    await expect(work).rejects.toThrow(/COMMIT/);
-    expect(await asSuperuser('SELECT revision FROM entries')).toEqual([{ revision: '1' }]);
-    await journal.close();
-  });
-
   it('goes on in a new writer when its connection is ended, and loses nothing that it confirmed', async () => {
     const first = await journal.append(event('a'));
-    await asSuperuser(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '${new URL(database.serviceUrl).username}'`);
+    await severAll();
     const second = await journal.append(event('b'));
     expect(second.writer).not.toBe(first.writer);
     expect(await stored()).toEqual(['a', 'b']);
     await journal.close();
-  });
-
-  it('tells a block that is there from one that can no longer appear', async () => {
-    const { writer, hash } = await journal.append(event('a'));
-    const block = { writer, firstSequence: 1, lastSequence: 1, events: Buffer.alloc(0), hash };
-    expect(await store.resolve(block)).toBe('unknown');
-    await journal.close();
-    await waitFor('the lock to be free', async () => (await store.resolve(block)) === 'committed');
-    expect(await store.resolve({ ...block, firstSequence: 2 })).toBe('absent');
   });
 
   it('lets nobody change a block, the owner included', async () => {
@@ -93,19 +99,5 @@ describe('the journal in PostgreSQL', () => {
       }
     }
     await journal.close();
-  });
-
-  it('hands an orphaned writer to one relay only, with its end', async () => {
-    const { writer } = await journal.append(event('a'));
-    const [one, other] = [new PostgresRelayStore({ url: database.serviceUrl }), new PostgresRelayStore({ url: database.serviceUrl })];
-    expect(await one.adoptOrphans()).toEqual([]);
-    await journal.close();
-    const adopted = await waitFor('the writer to be adopted', async () => (await one.adoptOrphans())[0]);
-    expect(adopted).toEqual({ writer, acknowledged: 0, last: 1 });
-    expect(await other.adoptOrphans()).toEqual([]);
-    expect((await one.readBlocks(writer, 0, 1)).map(({ lastSequence }) => lastSequence)).toEqual([1]);
-    await one.closeWriter(writer);
-    expect(await other.adoptOrphans()).toEqual([]);
-    await Promise.all([one.close(), other.close()]);
   });
 });

@@ -6,7 +6,7 @@ import { AUDIT_TOPIC, createIdGenerator } from '@kms/contracts';
 import { freePort, startBroker, startPostgres } from '@kms/embedded';
 import { StartupError } from '@kms/platform';
 import { makeDatabases, SERVICES, type DatabaseUrls } from './databases.ts';
-import { openHome, writeWhole, type Home } from './home.ts';
+import { makeHomeFolder, openHome, writeWhole, type Home } from './home.ts';
 import { lockHome } from './lock.ts';
 import { runToEnd, startService, type Service, type Variables } from './processes.ts';
 import type { Stack } from './stack.ts';
@@ -18,8 +18,10 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
   if (!Number.isInteger(port) || port < 1 || port > 65535)
     throw new StartupError('PORT is not valid: it must be a port number from 1 to 65535.');
   await assertFree(port);
-  const home = await openHome(resolve(environment['KMS_HOME'] || '.kms'), createIdGenerator({ now: Date.now, randomBytes }));
-  stack.add(lockHome(home.path('launcher.pid')));
+  const directory = resolve(environment['KMS_HOME'] || '.kms');
+  await makeHomeFolder(directory);
+  stack.add(lockHome(directory));
+  const home = await openHome(directory, createIdGenerator({ now: Date.now, randomBytes }));
 
   // First, because a Kafka that cannot be used is the mistake that is soonest found.
   const kafka = await startKafka(environment, home, stack);
@@ -33,9 +35,10 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
   );
 
   const variables = await serviceVariables(home, databases, kafka, port);
-  stack.assertGoing();
-  await runToEnd('gateway', 'bootstrap', { ...variables.gateway, ADMIN_KEY_FILE: home.path('admin.key') });
   for (const service of SERVICES) {
+    stack.assertGoing();
+    // Only now: a root key that is not the data's is refused by the vault before the gateway's database gets anything new.
+    if (service === 'gateway') await runToEnd('gateway', 'bootstrap', { ...variables.gateway, ADMIN_KEY_FILE: home.path('admin.key') });
     const logFile = home.path('logs', `${service}.log`);
     await step(`Service ${service}`, stack, () =>
       stack.keep(`The service ${service}`, (onExit) => startService(service, variables[service], logFile, onExit, stack.signal)),

@@ -27,9 +27,9 @@ const describe = (error: unknown) => (error instanceof Error ? error.message : S
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    // A second signal means: at once. The services and the broker end with this process, PostgreSQL at the next start.
-    if (stack.signal.aborted) process.exit(130);
-    end(0);
+    if (!stack.signal.aborted) return end(0);
+    stack.kill();
+    process.exit(130);
   });
 }
 process.on('uncaughtException', fail);

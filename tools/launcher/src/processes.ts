@@ -56,7 +56,7 @@ export async function startService(
   if (first === 'exit')
     throw new StartupError(plainSentence(errors()) || `The service ${service} ended before it was ready: see ${logFile}.`);
   void exit.then(onExit);
-  return { stop: () => stopProcess(child, exit) };
+  return { stop: () => stopProcess(child, exit), kill };
 }
 
 /** Asks a process to end, and ends it where it does not. */

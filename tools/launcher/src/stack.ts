@@ -1,6 +1,8 @@
 /** Something that runs until it is stopped. */
 export interface Part {
   stop(): Promise<void>;
+  /** Ends it at once; what it leaves undone, its next start takes up. Not needed where it ends with this process anyway. */
+  kill?(): unknown;
 }
 
 const FIRST_DELAY_MS = 1_000;
@@ -14,6 +16,7 @@ export class LaunchEnded extends Error {
 /** Everything that was started, ended in the opposite order. Once it is ending, nothing more is started. */
 export class Stack {
   readonly #ends: (() => Promise<void> | void)[] = [];
+  readonly #kills: (() => unknown)[] = [];
   readonly #ending = new AbortController();
 
   constructor(readonly say: (line: string) => void) {}
@@ -48,6 +51,7 @@ export class Stack {
       await restarting;
       await part?.stop();
     });
+    this.#kills.push(() => part?.kill?.());
     const first = await start(onExit);
     part = first;
     return first;
@@ -76,6 +80,11 @@ export class Stack {
       this.signal.addEventListener('abort', done);
       if (this.signal.aborted) done();
     });
+  }
+
+  /** Ends all parts at once, out of order. */
+  kill(): void {
+    for (const kill of this.#kills) kill();
   }
 
   async end(launching: Promise<unknown>): Promise<void> {

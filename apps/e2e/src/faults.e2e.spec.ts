@@ -1,0 +1,45 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { waitFor } from '@kms/testing';
+import { servicePid } from './inspect.ts';
+import { Suite } from './suite.ts';
+
+let suite: Suite;
+
+beforeAll(async () => {
+  suite = await Suite.make();
+  await suite.start();
+}, 60_000);
+
+afterAll(() => suite.remove(), 30_000);
+
+describe('the suite, when a part of it fails,', () => {
+  it.each(['vault', 'audit', 'broker-process'])(
+    'comes back by itself after its %s was killed, with every record',
+    async (service) => {
+      const handler = `after-${service}`;
+      await suite.create(handler, 'x');
+      const pid = servicePid(suite.pid, service);
+      expect(pid).toBeDefined();
+      process.kill(pid as number, 'SIGKILL');
+      expect((await suite.reveal(handler)).status).toBe(service === 'vault' ? 503 : 200);
+      await waitFor('a reveal', async () => (await suite.reveal(handler)).status === 200);
+      await waitFor('the record', () => suite.count(`handler=${handler}&outcome=success`), 50_000);
+    },
+    70_000,
+  );
+
+  it('answers every reveal with 503 and no content while PostgreSQL is gone', async () => {
+    await suite.create('database', 'x');
+    const pid = Number(readFileSync(join(suite.home, 'postgres', 'postmaster.pid'), 'utf8').split('\n', 1)[0]);
+    process.kill(pid, 'SIGQUIT');
+    await waitFor('PostgreSQL to be gone', () => !existsSync(`/proc/${pid}`));
+    // The launcher starts it again after a second: what is asked within that second is refused.
+    for (const { status, body } of await Promise.all(Array.from({ length: 10 }, () => suite.reveal('database')))) {
+      expect(status).toBe(503);
+      expect(Object.keys(body)).toEqual(['error']);
+    }
+    await waitFor('PostgreSQL to be back', async () => (await suite.reveal('database')).status === 200);
+  }, 40_000);
+});
