@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => suite.remove(), 30_000);
 
 describe('the suite, when a part of it fails,', () => {
-  it.each(['vault', 'audit', 'broker-process'])(
+  it.each(['vault', 'audit'])(
     'comes back by itself after its %s was killed, with every record',
     async (service) => {
       const handler = `after-${service}`;
@@ -29,6 +29,14 @@ describe('the suite, when a part of it fails,', () => {
     },
     70_000,
   );
+
+  it('reveals on while its broker is gone, and brings every record when it is back', async () => {
+    await suite.create('after-broker', 'x');
+    await suite.killBroker();
+    for (let turn = 0; turn < 20; turn += 1) expect((await suite.reveal('after-broker')).status).toBe(200);
+    await suite.restoreBroker();
+    await waitFor('the records', async () => (await suite.count('handler=after-broker&outcome=success')) === 21, 60_000);
+  }, 90_000);
 
   it('answers every reveal with 503 and no content while PostgreSQL is gone', async () => {
     await suite.create('database', 'x');

@@ -4,9 +4,10 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect } from '@jest/globals';
+import { afterAll, expect } from '@jest/globals';
 import { freePort } from '@kms/embedded';
-import { waitFor } from '@kms/testing';
+import { startApacheKafka, usesApacheKafka, waitFor, type TestBroker } from '@kms/testing';
+import { servicePid } from './inspect.ts';
 
 /** The repository. */
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -26,6 +27,16 @@ export interface Admin {
 
 type Variables = Record<string, string>;
 
+/** Apache Kafka for all suites of a spec file, where tests run against it: each has organizations of its own. */
+let kafka: Promise<TestBroker> | undefined;
+afterAll(async () => (await kafka)?.stop(), 60_000);
+
+async function kafkaVariables(): Promise<Variables> {
+  if (!usesApacheKafka) return {};
+  kafka ??= startApacheKafka();
+  return { KAFKA_BROKERS: (await kafka).brokers().join(','), KAFKA_REPLICATION_FACTOR: '1', KAFKA_MIN_INSYNC_REPLICAS: '1' };
+}
+
 /** One installation: the real launcher on a folder and a port of its own, seen over HTTP from outside. */
 export class Suite {
   #launcher: ChildProcess | undefined;
@@ -44,7 +55,7 @@ export class Suite {
   static async make(variables: Variables = {}): Promise<Suite> {
     const folder = mkdtempSync(join(tmpdir(), 'kms-e2e-'));
     chmodSync(folder, 0o755);
-    return new Suite(folder, await freePort(), variables);
+    return new Suite(folder, await freePort(), { ...(await kafkaVariables()), ...variables });
   }
 
   /** KMS_HOME, with the name that it has by default. */
@@ -92,6 +103,17 @@ export class Suite {
     const exit = once(this.launcher, 'exit');
     this.launcher.kill(signal);
     return exit;
+  }
+
+  /** Kills the broker as a power cut would. */
+  async killBroker(): Promise<void> {
+    if (kafka === undefined) process.kill(servicePid(this.pid, 'broker-process') as number, 'SIGKILL');
+    else await (await kafka).kill();
+  }
+
+  /** Waits until a killed broker is back: the launcher starts its stand-in again, nobody but us does so with Apache Kafka. */
+  async restoreBroker(): Promise<void> {
+    await (await kafka)?.restart();
   }
 
   /** Waits until the gateway is gone. */

@@ -18,9 +18,12 @@ export interface TestBroker {
 /** Whether tests run against Apache Kafka, which needs Java and Maven, and not against the stand-in. */
 export const usesApacheKafka = process.env['KMS_TEST_KAFKA'] === 'apache';
 
-/** Starts the stand-in, or Apache Kafka where `KMS_TEST_KAFKA` is `apache`. */
-export function startTestBroker(topic: string): Promise<TestBroker> {
-  return usesApacheKafka ? startApache(topic) : startStandIn(topic);
+/** Starts the stand-in, or Apache Kafka where `KMS_TEST_KAFKA` is `apache`, with a topic of 4 partitions. */
+export async function startTestBroker(topic: string): Promise<TestBroker> {
+  if (!usesApacheKafka) return startStandIn(topic);
+  const broker = await startApacheKafka();
+  await createTopic(broker.brokers(), topic);
+  return broker;
 }
 
 async function startStandIn(topic: string): Promise<TestBroker> {
@@ -33,16 +36,12 @@ async function startStandIn(topic: string): Promise<TestBroker> {
   };
 }
 
-async function startApache(topic: string): Promise<TestBroker> {
+/** Starts one broker of Apache Kafka without topics. */
+export async function startApacheKafka(): Promise<TestBroker> {
   const directory = await mkdtemp(join(tmpdir(), 'kms-kafka-'));
   const cluster = await startKafka({ brokers: 1, directory });
-  const brokers = [...cluster.brokers];
-  const admin = new Kafka({ brokers, clientId: 'test', logLevel: logLevel.NOTHING }).admin();
-  await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions: 4, replicationFactor: 1 }], waitForLeaders: true });
-  await admin.disconnect();
   return {
-    brokers: () => brokers,
+    brokers: () => [...cluster.brokers],
     kill: () => cluster.kill(1),
     restart: () => cluster.start(1),
     async stop() {
@@ -50,4 +49,11 @@ async function startApache(topic: string): Promise<TestBroker> {
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+async function createTopic(brokers: string[], topic: string): Promise<void> {
+  const admin = new Kafka({ brokers, clientId: 'test', logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic, numPartitions: 4, replicationFactor: 1 }], waitForLeaders: true });
+  await admin.disconnect();
 }

@@ -1,4 +1,4 @@
-export { startTestBroker, usesApacheKafka, type TestBroker } from './broker.ts';
+export { startApacheKafka, startTestBroker, usesApacheKafka, type TestBroker } from './broker.ts';
 export { blockOf, journalStoreContract, type JournalStoreSubject } from './journal-store-contract.ts';
 export { MemoryJournal, MemoryJournalStore, MemoryRelayStore, type CommitFault, type MemoryTransaction } from './memory-journal.ts';
 export { startTestPostgres, type TestDatabase, type TestPostgres } from './postgres.ts';

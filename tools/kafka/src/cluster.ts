@@ -170,7 +170,7 @@ class KafkaNode {
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
     await writeFile(this.#configuration, properties, { mode: 0o600 });
     const scram = security ? ['--add-scram', `SCRAM-SHA-512=[name=${security.username},password=${security.password}]`] : [];
-    const parameters = ['format', '--cluster-id', clusterId, '--config', this.#configuration, ...scram];
+    const parameters = ['format', `--cluster-id=${clusterId}`, '--config', this.#configuration, ...scram];
     const { code, output } = await run('java', this.#java('kafka.tools.StorageTool', parameters));
     if (code !== 0) throw new StartupError(`Apache Kafka's storage could not be formatted: ${output.trim().split('\n').at(-1)}`);
   }
