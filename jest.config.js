@@ -1,3 +1,6 @@
+/** Specs of what only Apache Kafka has, which needs Java: they run where `KMS_TEST_KAFKA` is `apache`. */
+const APACHE_ONLY = process.env.KMS_TEST_KAFKA === 'apache' ? [] : ['\\.apache\\.spec\\.ts$'];
+
 /** One run over the whole workspace: unit, property, integration (`*.int.spec.ts`) and end-to-end (`*.e2e.spec.ts`) specs. */
 export default {
   testEnvironment: 'node',
@@ -18,7 +21,7 @@ export default {
     ],
   },
   testMatch: ['<rootDir>/{apps,libs,tools}/**/*.spec.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/dist/'],
+  testPathIgnorePatterns: ['/node_modules/', '/dist/', ...APACHE_ONLY],
   modulePathIgnorePatterns: ['/dist/'],
   testTimeout: 30_000,
   maxWorkers: 2,

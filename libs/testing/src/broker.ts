@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startKafka } from '@kms/apache-kafka';
+import { startKafka, type ClientSecurity } from '@kms/apache-kafka';
 import { startBroker, type Broker } from '@kms/embedded';
 import { Kafka, logLevel } from 'kafkajs';
 
@@ -36,10 +36,10 @@ async function startStandIn(topic: string): Promise<TestBroker> {
   };
 }
 
-/** Starts one broker of Apache Kafka without topics. */
-export async function startApacheKafka(): Promise<TestBroker> {
+/** Starts one broker of Apache Kafka without topics; with `security` it asks its clients who they are. */
+export async function startApacheKafka(security?: ClientSecurity): Promise<TestBroker> {
   const directory = await mkdtemp(join(tmpdir(), 'kms-kafka-'));
-  const cluster = await startKafka({ brokers: 1, directory });
+  const cluster = await startKafka({ brokers: 1, directory, ...(security && { security }) });
   return {
     brokers: () => [...cluster.brokers],
     kill: () => cluster.kill(1),
