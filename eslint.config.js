@@ -68,6 +68,17 @@ export default tseslint.config(
     rules: { 'no-restricted-imports': ['error', { patterns: [{ group: ['@kms/testing'], message: 'Test helpers are for specs.' }] }] },
   },
   {
+    files: ['libs/merkle/src/**/*.ts'],
+    ignores: ['**/*.spec.ts', 'libs/merkle/src/node-crypto.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        { patterns: [{ group: ['node:*', '@kms/testing'], message: 'It runs in browsers too: Node is in node-crypto.ts only.' }] },
+      ],
+      'no-restricted-globals': ['error', 'Buffer', 'process', 'setImmediate'],
+    },
+  },
+  {
     files: ['apps/*/src/domain/**/*.ts'],
     ignores: ['**/*.spec.ts'],
     rules: {

@@ -8,6 +8,8 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const WRONG = [
   ['libs/journal/src/wrong.ts', 'pg', '@nx/enforce-module-boundaries'],
   ['libs/envelope/src/wrong.ts', '@nestjs/common', '@nx/enforce-module-boundaries'],
+  ['libs/merkle/src/wrong.ts', 'pg', '@nx/enforce-module-boundaries'],
+  ['libs/merkle/src/wrong.ts', 'node:fs', 'no-restricted-imports'],
   ['libs/contracts/src/wrong.ts', '@kms/platform', '@nx/enforce-module-boundaries'],
   ['libs/kafka/src/wrong.ts', '@kms/postgres', '@nx/enforce-module-boundaries'],
   ['libs/kafka/src/wrong.ts', '@kms/testing', 'no-restricted-imports'],
