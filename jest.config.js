@@ -18,7 +18,7 @@ export default {
     ],
   },
   testMatch: ['<rootDir>/{apps,libs,tools}/**/*.spec.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/dist/'],
+  testPathIgnorePatterns: ['/node_modules/', '/dist/', '-interop\\.int\\.spec\\.ts$'],
   modulePathIgnorePatterns: ['/dist/'],
   testTimeout: 30_000,
   maxWorkers: 2,
