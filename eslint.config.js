@@ -75,7 +75,7 @@ export default tseslint.config(
   },
   {
     files: ['libs/merkle/src/**/*.ts'],
-    ignores: ['**/*.spec.ts', 'libs/merkle/src/node-crypto.ts'],
+    ignores: ['**/*.spec.ts', '**/*.fixture.ts', 'libs/merkle/src/node-crypto.ts'],
     rules: {
       'no-restricted-imports': [
         'error',

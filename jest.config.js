@@ -21,7 +21,7 @@ export default {
     ],
   },
   testMatch: ['<rootDir>/{apps,libs,tools}/**/*.spec.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/dist/', ...APACHE_ONLY],
+  testPathIgnorePatterns: ['/node_modules/', '/dist/', '-interop\\.int\\.spec\\.ts$', ...APACHE_ONLY],
   modulePathIgnorePatterns: ['/dist/'],
   testTimeout: 30_000,
   maxWorkers: 2,

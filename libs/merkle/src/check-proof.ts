@@ -2,7 +2,10 @@ import { MerkleError } from './merkle-error.ts';
 import { half, requireIndex, requireSize } from './subtree.ts';
 import { requireHash, sameBytes, SHA256_TREE, type TreeHasher } from './tree-hasher.ts';
 
-/** A tree as a checkpoint names it: its number of leaves and its root. */
+/**
+ * A tree as a checkpoint names it: its number of leaves and its root. The two belong together only because a checkpoint is signed: a proof
+ * does not show that a root has that many leaves below it.
+ */
 export interface TreeHead {
   readonly size: number;
   readonly root: Uint8Array;

@@ -2,7 +2,7 @@ import { MerkleError } from './merkle-error.ts';
 import { completeSubtrees, half, requireSize, type NodeId } from './subtree.ts';
 import { requireHash, SHA256_TREE, type TreeHasher } from './tree-hasher.ts';
 
-/** Told of every node that an append completes, a leaf first and then each subtree that it fills, from below. */
+/** Told of every node that an append completes, a leaf first and then each subtree that it fills, from below. It MUST NOT throw. */
 export type NodeSink = (node: NodeId, hash: Uint8Array) => void;
 
 /**
@@ -63,12 +63,13 @@ export class CompactRange {
   append(leafHash: Uint8Array, sink?: NodeSink): void {
     if (this.#size === Number.MAX_SAFE_INTEGER) throw new MerkleError('too-large', 'A tree has at most 2^53 - 1 leaves.');
     let hash = requireHash(leafHash);
-    let id: NodeId = { level: 0, index: this.#size };
-    sink?.(id, hash);
+    let [level, index] = [0, this.#size];
+    sink?.({ level, index }, hash);
     // A right child completes its parent, whose left child is the last hash here.
-    for (; id.index % 2 === 1; sink?.(id, hash)) {
+    while (index % 2 === 1) {
       hash = this.#hasher.node(this.#hashes.pop() as Uint8Array, hash);
-      id = { level: id.level + 1, index: half(id.index) };
+      [level, index] = [level + 1, half(index)];
+      sink?.({ level, index }, hash);
     }
     this.#hashes.push(hash);
     this.#size += 1;

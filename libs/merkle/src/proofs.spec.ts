@@ -1,57 +1,22 @@
-import { createHash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { checkConsistency, checkInclusion, type TreeHead } from './check-proof.ts';
 import { CompactRange } from './compact-range.ts';
 import { proveConsistency, proveInclusion, readCompactRange, type NodeReader } from './make-proof.ts';
-import { MerkleError, type MerkleErrorCode } from './merkle-error.ts';
+import type { MerkleErrorCode } from './merkle-error.ts';
+import { NaiveTree } from './naive-tree.fixture.ts';
+import { codeOf, flipBit } from './refusals.fixture.ts';
 import type { NodeId } from './subtree.ts';
 import { SHA256_TREE } from './tree-hasher.ts';
 
-/*
- * The definitions of RFC 6962, section 2.1, word for word and by hexadecimal strings, over the records "0", "1", "2" and so on. They share
- * no code with the library.
- */
 const MAX_SIZE = 256;
-const sha256 = (...parts: Uint8Array[]) => createHash('sha256').update(Buffer.concat(parts)).digest('hex');
-const bytes = (hex: string) => Buffer.from(hex, 'hex');
 const record = (index: number) => Buffer.from(String(index));
-const leafHashes = Array.from({ length: MAX_SIZE }, (_, index) => sha256(Buffer.from([0]), record(index)));
-const known = new Map<string, string>();
-
-/** MTH(D[start:end]), remembered by its range. */
-function mth(start: number, end: number): string {
-  if (start === end) return sha256();
-  if (end - start === 1) return leafHashes[start] as string;
-  const key = `${start}-${end}`;
-  const k = split(end - start);
-  const hash = known.get(key) ?? sha256(Buffer.from([1]), bytes(mth(start, start + k)), bytes(mth(start + k, end)));
-  known.set(key, hash);
-  return hash;
-}
-
-function split(n: number): number {
-  let k = 1;
-  while (k * 2 < n) k *= 2;
-  return k;
-}
-
-function path(m: number, start: number, end: number): string[] {
-  if (end - start === 1) return [];
-  const k = split(end - start);
-  if (m < k) return [...path(m, start, start + k), mth(start + k, end)];
-  return [...path(m - k, start + k, end), mth(start, start + k)];
-}
-
-function subproof(m: number, start: number, end: number, whole: boolean): string[] {
-  const n = end - start;
-  if (m === n) return whole ? [] : [mth(start, end)];
-  const k = split(n);
-  if (m <= k) return [...subproof(m, start, start + k, whole), mth(start + k, end)];
-  return [...subproof(m - k, start + k, end, false), mth(start, start + k)];
-}
-
-const root = (size: number) => mth(0, size);
+const naive = new NaiveTree(Array.from({ length: MAX_SIZE }, (_, index) => record(index)));
+const { leafHashes } = naive;
+const bytes = (hex: string) => Buffer.from(hex, 'hex');
+const root = (size: number) => naive.mth(0, size);
+const path = (index: number, size: number) => naive.path(index, 0, size);
+const proofBetween = (old: number, size: number) => naive.subproof(old, 0, size, true);
 const head = (size: number): TreeHead => ({ size, root: bytes(root(size)) });
 const hex = (hashes: readonly Uint8Array[]) => hashes.map((hash) => Buffer.from(hash).toString('hex'));
 const SIZES = Array.from({ length: MAX_SIZE + 1 }, (_, size) => size);
@@ -73,16 +38,6 @@ function storedTree(size: number): NodeReader & { range: CompactRange; calls: No
   };
 }
 
-const codeOf = (action: () => unknown): MerkleErrorCode | 'taken' => {
-  try {
-    action();
-    return 'taken';
-  } catch (error) {
-    if (error instanceof MerkleError) return error.code;
-    throw error;
-  }
-};
-
 const tree = storedTree(MAX_SIZE);
 
 describe('a compact range', () => {
@@ -101,7 +56,7 @@ describe('a compact range', () => {
     const range = CompactRange.empty();
     for (let index = 0; index < 8; index += 1) {
       range.append(SHA256_TREE.leaf(record(index)), (node, hash) => {
-        expect(hex([hash])).toEqual([mth(node.index * 2 ** node.level, (node.index + 1) * 2 ** node.level)]);
+        expect(hex([hash])).toEqual([naive.mth(node.index * 2 ** node.level, (node.index + 1) * 2 ** node.level)]);
         told.push(`${node.level}/${node.index}`);
       });
     }
@@ -160,7 +115,7 @@ describe('an inclusion proof', () => {
       for (let index = 0; index < size; index += 1) {
         tree.calls.length = 0;
         const proof = await proveInclusion(tree, index, size);
-        expect(hex(proof)).toEqual(path(index, 0, size));
+        expect(hex(proof)).toEqual(path(index, size));
         expect(tree.calls).toHaveLength(size === 1 ? 0 : 1);
         checkInclusion(bytes(leafHashes[index] as string), index, proof, head(size));
       }
@@ -171,7 +126,7 @@ describe('an inclusion proof', () => {
     for (const size of SIZES.slice(1, 34)) {
       for (let index = 0; index < size; index += 1) {
         const leaf = bytes(leafHashes[index] as string);
-        const proof = path(index, 0, size).map(bytes);
+        const proof = path(index, size).map(bytes);
         const check = (changed: { leaf?: Uint8Array; index?: number; proof?: Uint8Array[]; head?: TreeHead }) =>
           codeOf(() => checkInclusion(changed.leaf ?? leaf, changed.index ?? index, changed.proof ?? proof, changed.head ?? head(size)));
         for (let other = 0; other < size; other += 1) if (other !== index) expect(check({ index: other })).toBe('wrong-proof');
@@ -203,7 +158,7 @@ describe('a consistency proof', () => {
       for (let old = 0; old <= size; old += 1) {
         tree.calls.length = 0;
         const proof = await proveConsistency(tree, old, size);
-        expect(hex(proof)).toEqual(old === 0 ? [] : subproof(old, 0, size, true));
+        expect(hex(proof)).toEqual(old === 0 ? [] : proofBetween(old, size));
         expect(tree.calls).toHaveLength(proof.length === 0 ? 0 : 1);
         checkConsistency(head(old), head(size), proof);
       }
@@ -213,7 +168,7 @@ describe('a consistency proof', () => {
   it('is refused for every other size and root, and with a hash more or less', () => {
     for (const size of SIZES.slice(2, 34)) {
       for (let old = 1; old < size; old += 1) {
-        const proof = subproof(old, 0, size, true).map(bytes);
+        const proof = proofBetween(old, size).map(bytes);
         const check = (from: TreeHead, to: TreeHead, hashes = proof) => codeOf(() => checkConsistency(from, to, hashes));
         expect(check({ size: old, root: bytes(root(old - 1)) }, head(size))).toBe('wrong-proof');
         expect(check(head(old), { size, root: bytes(root(size + 1)) })).toBe('wrong-proof');
@@ -269,16 +224,14 @@ describe('a node reader', () => {
 });
 
 describe('any flipped bit', () => {
-  const flipped = (buffer: Uint8Array, bit: number) =>
-    Buffer.from(buffer.map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte)));
   const bit = fc.nat(255);
 
   it('of a leaf, a root or a hash makes an inclusion proof fail', () => {
     const cases = fc.integer({ min: 2, max: MAX_SIZE }).chain((size) => fc.tuple(fc.constant(size), fc.nat(size - 1), fc.nat(), bit));
     fc.assert(
       fc.property(cases, ([size, index, which, at]) => {
-        const parts = [bytes(leafHashes[index] as string), bytes(root(size)), ...path(index, 0, size).map(bytes)];
-        const [leaf, top, ...proof] = parts.map((part, place) => (place === which % parts.length ? flipped(part, at) : part));
+        const parts = [bytes(leafHashes[index] as string), bytes(root(size)), ...path(index, size).map(bytes)];
+        const [leaf, top, ...proof] = parts.map((part, place) => (place === which % parts.length ? flipBit(part, at) : part));
         expect(codeOf(() => checkInclusion(leaf as Buffer, index, proof, { size, root: top as Buffer }))).toBe('wrong-proof');
       }),
       { numRuns: 1000 },
@@ -291,8 +244,8 @@ describe('any flipped bit', () => {
       .chain((size) => fc.tuple(fc.constant(size), fc.integer({ min: 1, max: size - 1 }), fc.nat(), bit));
     fc.assert(
       fc.property(cases, ([size, old, which, at]) => {
-        const parts = [bytes(root(old)), bytes(root(size)), ...subproof(old, 0, size, true).map(bytes)];
-        const [before, after, ...proof] = parts.map((part, place) => (place === which % parts.length ? flipped(part, at) : part));
+        const parts = [bytes(root(old)), bytes(root(size)), ...proofBetween(old, size).map(bytes)];
+        const [before, after, ...proof] = parts.map((part, place) => (place === which % parts.length ? flipBit(part, at) : part));
         const check = () => checkConsistency({ size: old, root: before as Buffer }, { size, root: after as Buffer }, proof);
         expect(codeOf(check)).toBe('wrong-proof');
       }),

@@ -33,6 +33,13 @@ export function requireIndex(index: number, size: number): void {
   }
 }
 
+/** Throws an `invalid-argument` {@link MerkleError} unless the node is a complete subtree of a tree of that size. */
+export function requireComplete({ level, index }: NodeId, size: number): void {
+  const known = Number.isInteger(level) && level >= 0 && Number.isSafeInteger(index) && index >= 0;
+  if (!known || (index + 1) * 2 ** level > size)
+    throw new MerkleError('invalid-argument', 'The node is not complete in a tree of that size.');
+}
+
 /** Half of a number, without its remainder: what a shift to the right is for numbers up to 32 bits. */
 export function half(value: number): number {
   return Math.floor(value / 2);
