@@ -25,19 +25,14 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
 
   const databases = await startDatabases(environment, home, stack);
   const kafka = await startKafka(environment, home, stack);
-  await step('Migrations', stack, () =>
-    Promise.all(
-      SERVICES.map((service) =>
-        runToEnd(service, 'migrate', { OWNER_DATABASE_URL: databases[service].ownerUrl, DATABASE_URL: databases[service].serviceUrl }),
-      ),
-    ),
-  );
+  await step('Migrations', stack, () => Promise.all(SERVICES.map((service) => migrate(service, databases[service], stack.signal))));
 
   const variables = await serviceVariables(home, databases, kafka, port);
+  const bootstrap = { ...variables.gateway, ADMIN_KEY_FILE: home.path('admin.key') };
   for (const service of SERVICES) {
     stack.assertGoing();
     // Only now: a root key that is not the data's is refused by the vault before the gateway's database gets anything new.
-    if (service === 'gateway') await runToEnd('gateway', 'bootstrap', { ...variables.gateway, ADMIN_KEY_FILE: home.path('admin.key') });
+    if (service === 'gateway') await runToEnd('gateway', 'bootstrap', bootstrap, stack.signal);
     const logFile = home.path('logs', `${service}.log`);
     await step(`Service ${service}`, stack, () =>
       stack.keep(`The service ${service}`, (onExit) => startService(service, variables[service], logFile, onExit, stack.signal)),
@@ -45,6 +40,10 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
   }
   stack.assertGoing();
   await announce(home, port, begin, stack);
+}
+
+function migrate(service: Service, { ownerUrl, serviceUrl }: DatabaseUrls, signal: AbortSignal): Promise<void> {
+  return runToEnd(service, 'migrate', { OWNER_DATABASE_URL: ownerUrl, DATABASE_URL: serviceUrl }, signal);
 }
 
 async function step<T>(name: string, stack: Stack, action: () => Promise<T>): Promise<T> {
