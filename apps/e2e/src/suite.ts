@@ -105,6 +105,11 @@ export class Suite {
     return exit;
   }
 
+  /** Where the brokers are now. */
+  async brokers(): Promise<string[]> {
+    return kafka === undefined ? [readFileSync(join(this.home, 'brokers'), 'utf8').trim()] : (await kafka).brokers();
+  }
+
   /** Kills the broker as a power cut would. */
   async killBroker(): Promise<void> {
     if (kafka === undefined) process.kill(servicePid(this.pid, 'broker-process') as number, 'SIGKILL');

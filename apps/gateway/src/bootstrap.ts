@@ -35,17 +35,20 @@ async function bootstrap(): Promise<void> {
   if (id === null) throw new StartupError('The file that ADMIN_KEY_FILE names does not hold an API key.');
 
   const journal = new Journal<pg.ClientBase>({ store: new PostgresJournalStore({ url: configuration.DATABASE_URL, nextId }) });
-  await journal.transact(async (client) => {
-    await assertOwnInstallation(client, organizationId);
-    await client.query('INSERT INTO organizations (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING', [organizationId, 'Operator']);
-    const { rowCount } = await client.query(
-      `INSERT INTO api_keys (id, organization_id, environment, name, permissions, digest) VALUES ($1, $2, 'production', 'admin', $3, $4)
-       ON CONFLICT DO NOTHING`,
-      [id, organizationId, ALL_PERMISSIONS, apiKeyDigest(pepper, key)],
-    );
-    return { events: rowCount === 1 ? [created(id, organizationId)] : [], value: undefined };
-  });
-  await journal.close();
+  try {
+    await journal.transact(async (client) => {
+      await assertOwnInstallation(client, organizationId);
+      await client.query('INSERT INTO organizations (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING', [organizationId, 'Operator']);
+      const { rowCount } = await client.query(
+        `INSERT INTO api_keys (id, organization_id, environment, name, permissions, digest) VALUES ($1, $2, 'production', 'admin', $3, $4)
+         ON CONFLICT DO NOTHING`,
+        [id, organizationId, ALL_PERMISSIONS, apiKeyDigest(pepper, key)],
+      );
+      return { events: rowCount === 1 ? [created(id, organizationId)] : [], value: undefined };
+    });
+  } finally {
+    await journal.close();
+  }
 }
 
 /** A key in another installation's database would hide that this one has lost its secrets: nothing stored could be used with them. */

@@ -26,19 +26,14 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
   // First, because a Kafka that cannot be used is the mistake that is soonest found.
   const kafka = await startKafka(environment, home, stack);
   const databases = await startDatabases(environment, home, stack);
-  await step('Migrations', stack, () =>
-    Promise.all(
-      SERVICES.map((service) =>
-        runToEnd(service, 'migrate', { OWNER_DATABASE_URL: databases[service].ownerUrl, DATABASE_URL: databases[service].serviceUrl }),
-      ),
-    ),
-  );
+  await step('Migrations', stack, () => Promise.all(SERVICES.map((service) => migrate(service, databases[service], stack.signal))));
 
   const variables = await serviceVariables(home, databases, kafka, port);
+  const bootstrap = { ...variables.gateway, ADMIN_KEY_FILE: home.path('admin.key') };
   for (const service of SERVICES) {
     stack.assertGoing();
     // Only now: a root key that is not the data's is refused by the vault before the gateway's database gets anything new.
-    if (service === 'gateway') await runToEnd('gateway', 'bootstrap', { ...variables.gateway, ADMIN_KEY_FILE: home.path('admin.key') });
+    if (service === 'gateway') await runToEnd('gateway', 'bootstrap', bootstrap, stack.signal);
     const logFile = home.path('logs', `${service}.log`);
     await step(`Service ${service}`, stack, () =>
       stack.keep(`The service ${service}`, (onExit) => startService(service, variables[service], logFile, onExit, stack.signal)),
@@ -46,6 +41,10 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
   }
   stack.assertGoing();
   await announce(home, port, begin, stack);
+}
+
+function migrate(service: Service, { ownerUrl, serviceUrl }: DatabaseUrls, signal: AbortSignal): Promise<void> {
+  return runToEnd(service, 'migrate', { OWNER_DATABASE_URL: ownerUrl, DATABASE_URL: serviceUrl }, signal);
 }
 
 async function step<T>(name: string, stack: Stack, action: () => Promise<T>): Promise<T> {
@@ -125,7 +124,9 @@ async function startKafka(environment: NodeJS.ProcessEnv, home: Home, stack: Sta
 
 async function useKafka(environment: NodeJS.ProcessEnv, stack: Stack): Promise<Variables> {
   const variables = select(environment, KAFKA_VARIABLE);
-  await step('Kafka topic', stack, () => runToEnd('audit', 'create-topic', { ...variables, ...select(environment, TOPIC_VARIABLE) }));
+  await step('Kafka topic', stack, () =>
+    runToEnd('audit', 'create-topic', { ...variables, ...select(environment, TOPIC_VARIABLE) }, stack.signal),
+  );
   return variables;
 }
 

@@ -24,11 +24,22 @@ function forkDetached(service: Service, program: string, variables: Variables): 
   return fork(entry(service, program), { env: environment(variables), stdio: ['ignore', 'ignore', 'pipe', 'ipc'], detached: true });
 }
 
-/** Runs one of a service's programs to its end. Throws StartupError with the sentence that it printed. */
-export async function runToEnd(service: Service, program: 'migrate' | 'bootstrap' | 'create-topic', variables: Variables): Promise<void> {
+/**
+ * Runs one of a service's programs to its end, which an aborted `signal` brings about at once: what it did not finish is done by the next
+ * start. Throws StartupError with the sentence that it printed.
+ */
+export async function runToEnd(
+  service: Service,
+  program: 'migrate' | 'bootstrap' | 'create-topic',
+  variables: Variables,
+  signal: AbortSignal,
+): Promise<void> {
   const child = forkDetached(service, program, variables);
   const errors = collect(child);
+  const kill = () => child.kill('SIGKILL');
+  signal.addEventListener('abort', kill);
   const [code] = (await once(child, 'exit')) as [number | null];
+  signal.removeEventListener('abort', kill);
   if (code !== 0) throw new StartupError(errors() || `${service}: ${program} ended with exit code ${code}.`);
 }
 

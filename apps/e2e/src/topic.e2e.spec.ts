@@ -1,0 +1,52 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { AUDIT_CONTENT_TYPE, EVENT_TYPES } from '@kms/contracts';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { ROOT, Suite } from './suite.ts';
+import { readTopic } from './topic.ts';
+
+/** The ledger makes this one itself, of a message that is no event: it is never on the topic. */
+const NOT_ON_THE_TOPIC = 'kms.message.parked.v1';
+
+let suite: Suite;
+
+beforeAll(async () => {
+  suite = await Suite.make();
+  await suite.start();
+}, 60_000);
+
+afterAll(() => suite.remove(), 30_000);
+
+/** One call of each kind that is recorded. */
+async function session(): Promise<void> {
+  await suite.create('told', 'x', { properties: { note: 'café' } });
+  await suite.call('GET', '/kms/reveal/told.json', undefined, { 'user-agent': 'agent/1.0 "quoted" \u00e9' });
+  await suite.call('GET', '/kms/reveal/nobody.json');
+  await suite.call('GET', '/kms/told.json');
+  await suite.call('GET', '/kms.json');
+  await suite.call('GET', '/audit.json');
+  await suite.call('PATCH', '/kms/told.json', { kmsEntry: { whitelist: ['10.0.0.0/8', '2001:db8::/32'], expiresAt: null } });
+  await suite.call('POST', '/kms/told/versions.json', { kmsEntry: { content: 'y' } });
+  await suite.call('POST', '/kms.json', { kmsEntry: { name: 'told', handler: 'told', content: 'x' } });
+  await suite.call('GET', '/ping.json', undefined, { authorization: 'Bearer nonsense' });
+  await suite.call('DELETE', '/kms/told.json');
+}
+
+describe('the audit topic', () => {
+  it('holds an event of each type for each call, as the published schema has it', async () => {
+    await session();
+    const wanted = new Set<string>(EVENT_TYPES.filter((type) => type !== NOT_ON_THE_TOPIC));
+    const typeOf = ({ value }: { value: string }) => (JSON.parse(value) as { type: string }).type;
+    const messages = await readTopic(await suite.brokers(), (sofar) => new Set(sofar.map(typeOf)).size === wanted.size);
+    expect(new Set(messages.map(typeOf))).toEqual(wanted);
+
+    const schema = JSON.parse(readFileSync(join(ROOT, 'docs', 'events', 'audit-event.schema.json'), 'utf8')) as object;
+    const validate = new Ajv2020({ strict: false, validateFormats: false }).compile(schema);
+    for (const { key, contentType, value } of messages) {
+      const event = JSON.parse(value) as { data: { organizationId: string } };
+      expect([value, validate(event), validate.errors]).toEqual([value, true, null]);
+      expect([key, contentType]).toEqual([event.data.organizationId, AUDIT_CONTENT_TYPE]);
+    }
+  }, 60_000);
+});
