@@ -35,17 +35,22 @@ export function processesWith(path: string): string[] {
   });
 }
 
-/** The process of one of the launcher's services, found by the program that it runs. */
-export function servicePid(launcherPid: number, service: string): number | undefined {
+/** The processes that a process started and that still run. */
+export function childrenOf(parent: number): number[] {
   return readdirSync('/proc')
     .filter((name) => /^[0-9]+$/.test(name))
     .map(Number)
-    .find((pid) => {
+    .filter((pid) => {
       try {
-        const parent = / ([0-9]+)$/.exec(/^.*\) \S+ [0-9]+/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[0] ?? '')?.[1];
-        return Number(parent) === launcherPid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(service);
+        const found = / ([0-9]+)$/.exec(/^.*\) \S+ [0-9]+/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[0] ?? '')?.[1];
+        return Number(found) === parent;
       } catch {
         return false; // It ended while we looked.
       }
     });
+}
+
+/** The process of one of the launcher's services, found by the program that it runs. */
+export function servicePid(launcherPid: number, service: string): number | undefined {
+  return childrenOf(launcherPid).find((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(service));
 }

@@ -1,0 +1,69 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { migrate, withClient } from '@kms/postgres';
+import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
+import pg from 'pg';
+import { auditGrants, Initial1764000000000 } from '../migrations/1764000000000-initial.ts';
+import { queryLedger } from './query-ledger.ts';
+
+const ORGANIZATION = '1'.repeat(24);
+
+let postgres: TestPostgres;
+let database: TestDatabase;
+
+/** 40,000 records of two organizations with 200 handlers, keys and addresses; one in a hundred is refused. */
+const FILL = `
+  INSERT INTO ledger_records (organization_id, leaf_index, bytes, leaf_hash, writer, sequence, record_id, time, handler, outcome, api_key_id, address)
+  SELECT repeat(CASE WHEN n % 2 = 0 THEN '1' ELSE '2' END, 24), n / 2, repeat('x', 700)::bytea, repeat('h', 32)::bytea, repeat('a', 24), n + 1, n::text,
+         timestamptz '2026-01-01' + n * interval '1 second', 'handler-' || n % 200, CASE WHEN n % 100 = 0 THEN 'denied' ELSE 'success' END,
+         lpad((n % 200)::text, 24, '0'), ('10.0.' || n % 200 || '.1')::inet
+  FROM generate_series(0, 39999) AS n`;
+
+beforeAll(async () => {
+  postgres = await startTestPostgres();
+  database = await postgres.createDatabase();
+  await migrate({ ...database, migrations: [Initial1764000000000], grants: auditGrants });
+  await withClient(database.serviceUrl, (client) => client.query(FILL));
+  await withClient(database.ownerUrl, async (client) => {
+    await client.query("SELECT brin_summarize_new_values('ledger_by_time')");
+    await client.query('VACUUM ANALYZE ledger_records');
+  });
+}, 60_000);
+
+afterAll(() => postgres.stop());
+
+/** A pool that answers nothing and notes how the server would go about each query. */
+class ExplainingPool {
+  readonly plans: string[] = [];
+
+  constructor(readonly client: pg.ClientBase) {}
+
+  async query(query: string | { text: string; values: unknown[] }, values: unknown[] = []): Promise<{ rows: unknown[] }> {
+    const [text, parameters] = typeof query === 'string' ? [query, values] : [query.text, query.values];
+    const { rows } = await this.client.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${text}`, parameters);
+    this.plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'));
+    return { rows: [] };
+  }
+}
+
+describe('a query of the ledger', () => {
+  it.each([
+    ['no filter', {}],
+    ['a handler', { handler: 'handler-2' }],
+    ['an outcome', { outcome: 'denied' }],
+    ['an API key', { apiKey: '2'.padStart(24, '0') }],
+    ['an address', { ip: '10.0.2.1' }],
+    ['a range of addresses', { ip: '10.0.2.0/24' }],
+    ['a time', { from: '2026-01-01T01:00:00Z', to: '2026-01-01T01:10:00Z' }],
+    ['a deep page', { handler: 'handler-2', page: 2 }],
+  ] as const)('by %s uses an index', async (_what, filter) => {
+    await withClient(database.serviceUrl, async (client) => {
+      const pool = new ExplainingPool(client);
+      await queryLedger(pool as unknown as pg.Pool, { organizationId: ORGANIZATION, query: { size: 100, page: 1, ...filter } });
+      expect(pool.plans.length).toBe(2);
+      for (const plan of pool.plans) {
+        expect(plan).toMatch(/Index/);
+        expect(plan).not.toMatch(/Seq Scan/);
+      }
+    });
+  });
+});
