@@ -58,7 +58,11 @@ export function writeCheckpoint({ origin, size, root, extensions }: Checkpoint):
  * key twice, or a quorum that its witnesses cannot make.
  */
 export function openCheckpoint(bytes: Uint8Array, policy: CheckpointPolicy, hasher: TreeHasher = SHA256_TREE): OpenedCheckpoint {
-  const note = parseNote(bytes);
+  return openCheckpointNote(parseNote(bytes), policy, hasher);
+}
+
+/** {@link openCheckpoint} for a note that was read already, as part of another document. */
+export function openCheckpointNote(note: Note, policy: CheckpointPolicy, hasher: TreeHasher = SHA256_TREE): OpenedCheckpoint {
   const checkpoint = parseCheckpoint(note.text);
   if (checkpoint.origin !== policy.origin) throw new MerkleError('wrong-origin', 'The checkpoint is of another log.');
   const signatures = verifiedSignatures(note, [...policy.logKeys, ...(policy.witnesses ?? [])]);

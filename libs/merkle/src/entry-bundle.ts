@@ -33,15 +33,16 @@ export function writeEntryBundle(entries: readonly Uint8Array[]): Uint8Array {
  * bundle that ends early or has bytes behind its last record, `invalid-argument` for a width that is none.
  */
 export function parseEntryBundle(bundle: Uint8Array, width: number): Uint8Array[] {
+  requireWidth(width);
   const view = new DataView(bundle.buffer, bundle.byteOffset, bundle.byteLength);
   const entries: Uint8Array[] = [];
   let at = 0;
-  for (requireWidth(width); entries.length < width; at += LENGTH_BYTES + (entries.at(-1) as Uint8Array).length) {
+  while (entries.length < width) {
     if (at + LENGTH_BYTES > bundle.length) throw malformed('The bundle ends before its last record.');
     const start = at + LENGTH_BYTES;
-    const end = start + view.getUint16(at);
-    if (end > bundle.length) throw malformed('The bundle ends within a record.');
-    entries.push(bundle.subarray(start, end));
+    at = start + view.getUint16(at);
+    if (at > bundle.length) throw malformed('The bundle ends within a record.');
+    entries.push(bundle.subarray(start, at));
   }
   if (at !== bundle.length) throw malformed('The bundle has bytes behind its last record.');
   return entries;

@@ -1,6 +1,7 @@
 export { checkConsistency, checkInclusion, type TreeHead } from './check-proof.ts';
 export {
   openCheckpoint,
+  openCheckpointNote,
   parseCheckpoint,
   writeCheckpoint,
   type Checkpoint,

@@ -78,8 +78,13 @@ function consistencyPath(oldSize: number, newSize: number): LeafRange[] {
 async function readRoots(reader: NodeReader, ranges: readonly LeafRange[], hasher: TreeHasher): Promise<Uint8Array[]> {
   const subtrees = ranges.map(completeSubtrees);
   const hashes = await readNodes(reader, subtrees.flat());
+  const roots: Uint8Array[] = [];
   let at = 0;
-  return subtrees.map(({ length }) => hashes.slice(at, (at += length)).reduceRight((right, left) => hasher.node(left, right)));
+  for (const { length } of subtrees) {
+    roots.push(hashes.slice(at, at + length).reduceRight((right, left) => hasher.node(left, right)));
+    at += length;
+  }
+  return roots;
 }
 
 async function readNodes(reader: NodeReader, nodes: readonly NodeId[]): Promise<readonly Uint8Array[]> {

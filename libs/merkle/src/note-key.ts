@@ -73,13 +73,17 @@ const SEED_BYTES = 32;
 const KEY = /^([^+]+)\+([0-9a-f]{8})\+(.+)$/;
 const PRIVATE = 'PRIVATE+KEY+';
 
-/** A key's id: the first four bytes of `SHA-256(name ‖ "\n" ‖ type ‖ public key)`, big-endian. */
+/**
+ * A key's id: the first four bytes of `SHA-256(name ‖ "\n" ‖ type ‖ public key)`, big-endian. Throws `format` for a name that is none, or a
+ * type that is no byte.
+ */
 export function noteKeyId({ name, type, publicKey }: VerifierKey, sha256: Sha256 = NODE_CRYPTOGRAPHY.sha256): number {
+  if (type !== (type & 0xff)) throw malformed('A signature type must be a byte.');
   const digest = sha256(concatBytes(encodeUtf8(`${requireKeyName(name)}\n`), Uint8Array.of(type), publicKey));
   return new DataView(digest.buffer, digest.byteOffset).getUint32(0);
 }
 
-/** Writes a public key: `<name>+<key id in 8 hexadecimal digits>+<base64 of its type and bytes>`. Throws `format` for a name that is none. */
+/** Writes a public key: `<name>+<key id in 8 hexadecimal digits>+<base64 of its type and bytes>`. Throws as {@link noteKeyId}. */
 export function writeVerifierKey(key: VerifierKey, sha256: Sha256 = NODE_CRYPTOGRAPHY.sha256): string {
   return `${key.name}+${hexId(noteKeyId(key, sha256))}+${encodeBase64(concatBytes(Uint8Array.of(key.type), key.publicKey))}`;
 }

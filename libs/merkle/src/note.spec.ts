@@ -44,6 +44,7 @@ describe('writing', () => {
     ['a negative size', 'invalid-argument', () => writeCheckpoint({ ...checkpoint, size: -1 })],
     ['a root of 31 bytes', 'invalid-argument', () => writeCheckpoint({ ...checkpoint, root: Buffer.alloc(31) })],
     ['a key without a name', 'format', () => writeVerifierKey({ name: '', type: 1, publicKey: Buffer.alloc(32) })],
+    ['a key whose type is no byte', 'format', () => writeVerifierKey({ name: 'a', type: 256, publicKey: Buffer.alloc(32) })],
     ['a seed of 31 bytes', 'format', () => writeSignerKey({ name: 'a', type: 1, seed: Buffer.alloc(31) })],
     ['a record of 65,536 bytes', 'too-large', () => writeEntryBundle([Buffer.alloc(65_536)])],
     ['a bundle of no records', 'invalid-argument', () => writeEntryBundle([])],

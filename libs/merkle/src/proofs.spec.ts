@@ -40,6 +40,17 @@ function storedTree(size: number): NodeReader & { range: CompactRange; calls: No
 
 const tree = storedTree(MAX_SIZE);
 
+describe('a node’s hash', () => {
+  it.each([
+    [31, 32],
+    [32, 31],
+    [33, 32],
+    [32, 33],
+  ])('is not made of %i and %i bytes', (left, right) => {
+    expect(codeOf(() => SHA256_TREE.node(Buffer.alloc(left), Buffer.alloc(right)))).toBe('invalid-argument');
+  });
+});
+
 describe('a compact range', () => {
   it('has the root of every size, appended leaf by leaf, and after it was stored and read at every size', () => {
     let range = CompactRange.empty();

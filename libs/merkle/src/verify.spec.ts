@@ -219,6 +219,11 @@ describe('RecordVerifier', () => {
     fc.assert(fc.property(wrong, (list) => ['wrong-size', 'wrong-root'].includes(codeOf(() => verifierOf(list).check(head(SIZE))))));
   });
 
+  it.each([[SIZE - 1], [SIZE + 1]])('tells that %i records are not the number that the tree has', (count) => {
+    const verifier = verifierOf([...records, Buffer.from('new')].slice(0, count));
+    expect(codeOf(() => verifier.check(head(SIZE)))).toBe('wrong-size');
+  });
+
   it('hashes records of any length', () => {
     for (const length of [0, 1, 65_535, 65_536, 65_537, 200_000]) {
       const record = Buffer.alloc(length, 7);

@@ -1,8 +1,7 @@
 import { checkConsistency, checkInclusion, type TreeHead } from './check-proof.ts';
-import { openCheckpoint, type CheckpointPolicy, type OpenedCheckpoint } from './checkpoint.ts';
+import { openCheckpoint, openCheckpointNote, type CheckpointPolicy, type OpenedCheckpoint } from './checkpoint.ts';
 import { CompactRange } from './compact-range.ts';
 import { MerkleError } from './merkle-error.ts';
-import { writeNote } from './note.ts';
 import { parseInclusionDocument } from './proof-document.ts';
 import { sameBytes, SHA256_TREE, type TreeHasher } from './tree-hasher.ts';
 
@@ -46,7 +45,9 @@ export function verifyInclusionDocument(
   hasher: TreeHasher = SHA256_TREE,
 ): OpenedCheckpoint {
   const { index, proof, checkpoint } = parseInclusionDocument(document);
-  return verifyInclusion({ record, index, proof, checkpoint: writeNote(checkpoint) }, policy, hasher);
+  const opened = openCheckpointNote(checkpoint, policy, hasher);
+  checkInclusion(hasher.leaf(record), index, proof, opened.checkpoint, hasher);
+  return opened;
 }
 
 /**
