@@ -54,7 +54,10 @@ export default tseslint.config(
                 'layer:testing',
               ],
             },
-            { sourceTag: 'layer:tool', onlyDependOnLibsWithTags: ['layer:contract', 'layer:platform', 'layer:embedded', 'layer:testing'] },
+            {
+              sourceTag: 'layer:tool',
+              onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure', 'layer:platform', 'layer:embedded', 'layer:testing'],
+            },
           ],
         },
       ],

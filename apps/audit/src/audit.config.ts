@@ -1,6 +1,7 @@
 import { Id } from '@kms/contracts';
 import { DatabaseUrl, Port, SharedSecret } from '@kms/platform';
 import { z } from 'zod';
+import { LogKey } from './checkpoint/log-keys.ts';
 
 /** The audit service's environment. */
 export const AuditConfiguration = z.object({
@@ -9,4 +10,8 @@ export const AuditConfiguration = z.object({
   RPC_PORT: Port,
   RPC_SECRET: SharedSecret,
   OPERATOR_ORGANIZATION_ID: Id,
+  /** What checkpoints are signed with, best from a file: `LOG_KEY_FILE`. */
+  LOG_KEY: LogKey,
+  /** Where the last checkpoint of each log is kept: a folder that is not restored together with the database. */
+  LOG_STATE_DIRECTORY: z.string(),
 });

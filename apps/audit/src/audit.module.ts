@@ -1,16 +1,34 @@
-import { LedgerCall, type LedgerQueryReply, type LedgerQueryRequest, type WatermarksReply, type WatermarksRequest } from '@kms/contracts';
+import {
+  LedgerCall,
+  type CheckpointReply,
+  type CheckpointRequest,
+  type ConsistencyReply,
+  type ConsistencyRequest,
+  type LedgerQueryReply,
+  type LedgerQueryRequest,
+  type ProofReply,
+  type ProofRequest,
+  type WatermarksReply,
+  type WatermarksRequest,
+} from '@kms/contracts';
 import { Controller, Inject, type DynamicModule } from '@nestjs/common';
 import { MessagePattern } from '@nestjs/microservices';
 import type pg from 'pg';
+import type { LogKeys } from './checkpoint/log-keys.ts';
+import { proveExtension, proveRecord, readCheckpoint } from './proofs/prove.ts';
 import { queryLedger } from './query/query-ledger.ts';
 import { readWatermarks } from './query/read-watermarks.ts';
 
 const POOL = Symbol('Pool');
+const LOG_KEYS = Symbol('LogKeys');
 
 /** What other services ask of the ledger. */
 @Controller()
 export class LedgerController {
-  constructor(@Inject(POOL) private readonly pool: pg.Pool) {}
+  constructor(
+    @Inject(POOL) private readonly pool: pg.Pool,
+    @Inject(LOG_KEYS) private readonly keys: LogKeys,
+  ) {}
 
   @MessagePattern(LedgerCall.Watermarks)
   watermarks(request: WatermarksRequest): Promise<WatermarksReply> {
@@ -21,10 +39,33 @@ export class LedgerController {
   query(request: LedgerQueryRequest): Promise<LedgerQueryReply> {
     return queryLedger(this.pool, request);
   }
+
+  @MessagePattern(LedgerCall.Checkpoint)
+  async checkpoint({ organizationId }: CheckpointRequest): Promise<CheckpointReply> {
+    const note = await readCheckpoint(this.pool, organizationId);
+    return { checkpoint: note?.toString('utf8') ?? null, keys: this.keys.verifierKeys };
+  }
+
+  @MessagePattern(LedgerCall.Proof)
+  proof({ organizationId, recordId }: ProofRequest): Promise<ProofReply> {
+    return proveRecord(this.pool, organizationId, recordId);
+  }
+
+  @MessagePattern(LedgerCall.Consistency)
+  consistency({ organizationId, from, to }: ConsistencyRequest): Promise<ConsistencyReply> {
+    return proveExtension(this.pool, organizationId, from, to);
+  }
 }
 
 export class AuditModule {
-  static with(pool: pg.Pool): DynamicModule {
-    return { module: AuditModule, controllers: [LedgerController], providers: [{ provide: POOL, useValue: pool }] };
+  static with(pool: pg.Pool, keys: LogKeys): DynamicModule {
+    return {
+      module: AuditModule,
+      controllers: [LedgerController],
+      providers: [
+        { provide: POOL, useValue: pool },
+        { provide: LOG_KEYS, useValue: keys },
+      ],
+    };
   }
 }

@@ -7,6 +7,8 @@ import { ErrorsToTransport, FramesServer } from '@kms/rpc';
 import { NestFactory } from '@nestjs/core';
 import { AuditConfiguration } from './audit.config.ts';
 import { AuditModule } from './audit.module.ts';
+import { KeptCheckpoints } from './checkpoint/kept-checkpoints.ts';
+import { PublishCheckpoints } from './checkpoint/publish-checkpoints.ts';
 import { AppendBatch } from './ingest/append-batch.ts';
 import { Initial1764000000000 } from './migrations/1764000000000-initial.ts';
 
@@ -18,13 +20,17 @@ await runService('audit', async (logger, fail) => {
     RPC_PORT: port,
     RPC_SECRET: secret,
     OPERATOR_ORGANIZATION_ID: operatorOrganizationId,
+    LOG_KEY: keys,
+    LOG_STATE_DIRECTORY: stateDirectory,
   } = configuration;
   const connection = kafkaConnection(process.env);
   await assertServiceSchema(url, [Initial1764000000000]);
+  const kept = new KeptCheckpoints(stateDirectory);
+  await kept.prepare();
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
 
   const strategy = new FramesServer({ host, port, secret, logger });
-  const app = await NestFactory.createMicroservice(AuditModule.with(pool), { strategy, logger: false, abortOnError: false });
+  const app = await NestFactory.createMicroservice(AuditModule.with(pool, keys), { strategy, logger: false, abortOnError: false });
   app.useGlobalFilters(new ErrorsToTransport());
   await app.listen();
 
@@ -39,11 +45,14 @@ await runService('audit', async (logger, fail) => {
     fail,
   });
   consumer.start();
+  const checkpoints = new PublishCheckpoints({ pool, keys, kept, logger, now: () => new Date() });
+  checkpoints.start();
   return {
     ready: { rpcPort: strategy.port },
     async stop() {
       // The consumer first: nothing may arrive for a database that is gone.
       await consumer.stop();
+      await checkpoints.stop();
       await app.close();
       await pool.end();
     },

@@ -17,7 +17,7 @@ async function gateway() {
   logger.level = 'silent';
   const reveals = new RevealSecret({ vault: peer, policies: new PolicyCache(peer), journal, nextId });
   const module = gatewayModule({ reveals, recorder: new Recorder(journal, nextId), ledger: peer });
-  const app = await createApp(module, logger, {
+  const app = await createApp(module, reveals, logger, {
     keys: { find: () => Promise.resolve(null) },
     journal: { append: (place) => Promise.resolve({ writer: place.name, sequence: 1, hash: Buffer.alloc(32) }) },
     pepper: 'pepper',
@@ -41,6 +41,10 @@ describe('the gateway’s routes', () => {
     expect(routes.map(({ method, url, config }) => `${String(method)} ${url} ${String(config?.permission)}`).sort()).toEqual([
       'DELETE /2026-02-01/kms/:handler.json kms:write',
       'GET /2026-02-01/audit.json audit:read',
+      'GET /2026-02-01/audit/checkpoint audit:read',
+      'GET /2026-02-01/audit/consistency.json audit:read',
+      'GET /2026-02-01/audit/keys.json audit:read',
+      'GET /2026-02-01/audit/proof/:recordId.json audit:read',
       'GET /2026-02-01/connection.json connection:read',
       'GET /2026-02-01/kms.json kms:read',
       'GET /2026-02-01/kms/:handler.json kms:read',

@@ -11,6 +11,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AnswerErrors } from './answer-errors.ts';
 import { AuditController, LEDGER } from './audit/audit.controller.ts';
+import { LogController } from './audit/log.controller.ts';
 import { Recorder } from './audit/recorder.ts';
 import { ApiKeyStore } from './authenticate/api-key-store.ts';
 import { guardRoutes, type AuthenticationDependencies } from './authenticate/authenticate.ts';
@@ -18,6 +19,7 @@ import { ConnectionController } from './connection.controller.ts';
 import type { GatewayConfiguration } from './gateway.config.ts';
 import { KmsController } from './kms/kms.controller.ts';
 import { PolicyCache, type Peer } from './kms/policy-cache.ts';
+import { routeReveals } from './kms/reveal-route.ts';
 import { RevealSecret } from './kms/reveal-secret.ts';
 
 declare module 'fastify' {
@@ -49,7 +51,7 @@ export async function assembleGateway(configuration: GatewayConfiguration, kafka
   const { journal } = outbox;
   const reveals = new RevealSecret({ vault, policies: new PolicyCache(vault), journal, nextId });
   const module = gatewayModule({ reveals, recorder: new Recorder(journal, nextId), ledger });
-  const app = await createApp(module, logger, {
+  const app = await createApp(module, reveals, logger, {
     keys: new ApiKeyStore(pool),
     journal,
     pepper: configuration.API_KEY_PEPPER,
@@ -71,7 +73,7 @@ export async function assembleGateway(configuration: GatewayConfiguration, kafka
 export function gatewayModule({ reveals, recorder, ledger }: { reveals: RevealSecret; recorder: Recorder; ledger: Peer }): DynamicModule {
   return {
     module: GatewayModule,
-    controllers: [KmsController, AuditController, ConnectionController],
+    controllers: [KmsController, AuditController, LogController, ConnectionController],
     providers: [
       { provide: RevealSecret, useValue: reveals },
       { provide: Recorder, useValue: recorder },
@@ -83,6 +85,7 @@ export function gatewayModule({ reveals, recorder, ledger }: { reveals: RevealSe
 /** The HTTP server of a module, with every route guarded. Its routes are taken in when it is initialized. */
 export async function createApp(
   module: DynamicModule,
+  reveals: RevealSecret,
   logger: Logger,
   authentication: AuthenticationDependencies,
 ): Promise<NestFastifyApplication> {
@@ -105,5 +108,6 @@ export async function createApp(
     done();
   });
   guardRoutes(server, authentication);
+  void server.register(async (scope) => routeReveals(scope, reveals));
   return app;
 }

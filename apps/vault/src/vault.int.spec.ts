@@ -73,9 +73,21 @@ async function end(): Promise<void> {
 describe('the vault', () => {
   it('reveals what was stored, at the revision asked for, and any version by its number', async () => {
     await create('one');
-    expect(await reveal(1)).toEqual({ status: 'revealed', content: 'one', encoding: 'utf8', version: 1 });
+    expect(await reveal(1)).toEqual({
+      status: 'revealed',
+      content: 'one',
+      encoding: 'utf8',
+      version: 1,
+      receipt: expect.stringMatching(/^[0-9a-f]{24}; writer=[0-9a-f]{24}; sequence=[1-9][0-9]*; hash=[0-9a-f]{64}$/),
+    });
     await changes.addVersion({ caller, handler: 'secret', content: 'dHdv', encoding: 'base64' });
-    expect(await reveal(2)).toEqual({ status: 'revealed', content: 'dHdv', encoding: 'base64', version: 2 });
+    expect(await reveal(2)).toEqual({
+      status: 'revealed',
+      content: 'dHdv',
+      encoding: 'base64',
+      version: 2,
+      receipt: expect.stringMatching(/^[0-9a-f]{24}; writer=[0-9a-f]{24}; sequence=[1-9][0-9]*; hash=[0-9a-f]{64}$/),
+    });
     expect(await reveal(2, 1)).toMatchObject({ content: 'one' });
     expect(await reveal(2, 9)).toEqual({ status: 'unknown-version' });
     await end();

@@ -118,6 +118,12 @@ export const AuditQuery = z.strictObject({
 });
 export type AuditQuery = z.infer<typeof AuditQuery>;
 
+/** The query of `GET /audit/consistency.json`: two tree sizes, `from` not above `to`. */
+export const ConsistencyQuery = z
+  .strictObject({ from: integer('from', 0, Number.MAX_SAFE_INTEGER), to: integer('to', 0, Number.MAX_SAFE_INTEGER) })
+  .refine(({ from, to }) => from <= to, 'from must not be above to');
+export type ConsistencyQuery = z.infer<typeof ConsistencyQuery>;
+
 /** One page of a list. `pages.max` is at least 1; a page past the last has no elements. */
 export interface Page<Entities extends string, Element> {
   entities: Entities;

@@ -17,6 +17,9 @@ export const VaultCall = {
 export const LedgerCall = {
   Watermarks: 'ledger.watermarks',
   Query: 'ledger.query',
+  Checkpoint: 'ledger.checkpoint',
+  Proof: 'ledger.proof',
+  Consistency: 'ledger.consistency',
 } as const;
 
 /** Who asks, as the gateway found out; the vault records it and decides nothing by it. */
@@ -61,7 +64,7 @@ export interface RevealRequest {
   version: number | null;
 }
 export type RevealReply =
-  | { status: 'revealed'; content: string; encoding: Encoding; version: number }
+  | { status: 'revealed'; content: string; encoding: Encoding; version: number; receipt: string }
   /** The stored policy is another one: decide again. `null`: the entry is gone. */
   | { status: 'policy-changed'; policy: Policy | null }
   | { status: 'unknown-version' }
@@ -158,3 +161,41 @@ export interface AuditRecord {
   sequence: number;
 }
 export type LedgerQueryReply = Reply<{ count: number; elements: AuditRecord[] }>;
+
+/** What the log of an organization shows: `not-yet` where the newest checkpoint does not reach that far. */
+export type ProofOf<T> = { status: 'ok'; value: T } | { status: 'unknown' } | { status: 'not-yet' };
+
+export interface CheckpointRequest {
+  organizationId: Id;
+}
+/** `checkpoint`: the signed note, or null where nothing was signed yet. `keys`: the log's public keys (C2SP signed-note). */
+export interface CheckpointReply {
+  checkpoint: string | null;
+  keys: readonly string[];
+}
+
+export interface ProofRequest {
+  organizationId: Id;
+  recordId: Id;
+}
+/** All bytes are base64; `checkpoint` is a signed note (C2SP tlog-checkpoint), `proof` RFC 6962's, from the leaf up. */
+export interface RecordProof {
+  record: string;
+  index: number;
+  proof: string[];
+  checkpoint: string;
+}
+export type ProofReply = ProofOf<RecordProof>;
+
+export interface ConsistencyRequest {
+  organizationId: Id;
+  from: number;
+  to: number;
+}
+/** RFC 6962's proof, in base64, that the tree of `to` records extends the one of `from`. */
+export interface ExtensionProof {
+  from: number;
+  to: number;
+  proof: string[];
+}
+export type ConsistencyReply = ProofOf<ExtensionProof>;

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { resolve } from 'node:path';
@@ -28,6 +29,7 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
   const databases = await startDatabases(environment, home, stack);
   await step('Migrations', stack, () => Promise.all(SERVICES.map((service) => migrate(service, databases[service], stack.signal))));
 
+  await makeLogKey(environment, home, stack);
   const variables = await serviceVariables(home, databases, kafka, port);
   const bootstrap = { ...variables.gateway, ADMIN_KEY_FILE: home.path('admin.key') };
   for (const service of SERVICES) {
@@ -135,6 +137,15 @@ function select(environment: NodeJS.ProcessEnv, names: RegExp): Variables {
   return Object.fromEntries(selected) as Variables;
 }
 
+/** The key that checkpoints are signed with. Once something was signed with it, another one takes its place by a person's hand only. */
+async function makeLogKey({ DEPLOYMENT }: NodeJS.ProcessEnv, home: Home, stack: Stack): Promise<void> {
+  const file = home.path('log.key');
+  if (existsSync(file)) return;
+  if (existsSync(home.path('checkpoints')))
+    throw new StartupError(`${file} is missing: the audit log cannot be signed on without the key that it was signed with.`);
+  await runToEnd('audit', 'make-log-key', { LOG_KEY_PATH: file, ...(DEPLOYMENT && { DEPLOYMENT }) }, stack.signal);
+}
+
 async function serviceVariables(
   home: Home,
   databases: Record<Service, DatabaseUrls>,
@@ -148,7 +159,13 @@ async function serviceVariables(
   const operator = { OPERATOR_ORGANIZATION_ID: operatorOrganizationId };
   return {
     vault: { ...common('vault'), ...ledger, KMS_ROOT_KEY_FILE: home.rootKeyFile, RPC_PORT: String(vaultPort) },
-    audit: { ...common('audit'), ...operator, RPC_PORT: String(auditPort) },
+    audit: {
+      ...common('audit'),
+      ...operator,
+      RPC_PORT: String(auditPort),
+      LOG_KEY_FILE: home.path('log.key'),
+      LOG_STATE_DIRECTORY: home.path('checkpoints'),
+    },
     gateway: {
       ...common('gateway'),
       ...ledger,

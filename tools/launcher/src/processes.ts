@@ -30,7 +30,7 @@ function forkDetached(service: Service, program: string, variables: Variables): 
  */
 export async function runToEnd(
   service: Service,
-  program: 'migrate' | 'bootstrap' | 'create-topic',
+  program: 'migrate' | 'bootstrap' | 'create-topic' | 'make-log-key',
   variables: Variables,
   signal: AbortSignal,
 ): Promise<void> {

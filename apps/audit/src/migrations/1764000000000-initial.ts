@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-const APPEND_ONLY = ['ledger_records', 'ledger_nodes', 'ledger_heads', 'parked_messages', 'consumed_offsets'];
+const APPEND_ONLY = ['ledger_records', 'ledger_nodes', 'ledger_heads', 'ledger_checkpoints', 'parked_messages', 'consumed_offsets'];
 
 const STATEMENTS: readonly string[] = [
   // The bytes are the record; the other columns are what it is looked up by, and can be made from the bytes again.
@@ -44,6 +44,14 @@ const STATEMENTS: readonly string[] = [
      edge bytea NOT NULL CHECK (length(edge) > 0 AND length(edge) % 32 = 0),
      PRIMARY KEY (organization_id, size)
    )`,
+  // Signed tree heads, as they were given out.
+  `CREATE TABLE ledger_checkpoints (
+     organization_id text COLLATE "C" NOT NULL,
+     size bigint NOT NULL CHECK (size > 0),
+     signed_at timestamptz NOT NULL,
+     note bytea NOT NULL,
+     PRIMARY KEY (organization_id, size, signed_at)
+   )`,
   `CREATE TABLE parked_messages (
      organization_id text COLLATE "C" NOT NULL,
      leaf_index bigint NOT NULL,
@@ -79,7 +87,7 @@ export class Initial1764000000000 implements MigrationInterface {
   }
 
   async down(runner: QueryRunner): Promise<void> {
-    await runner.query('DROP TABLE consumed_offsets, parked_messages, ledger_heads, ledger_nodes, ledger_records');
+    await runner.query('DROP TABLE consumed_offsets, parked_messages, ledger_checkpoints, ledger_heads, ledger_nodes, ledger_records');
     await runner.query('DROP FUNCTION refuse_change');
   }
 }

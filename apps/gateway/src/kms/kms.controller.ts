@@ -5,7 +5,6 @@ import {
   CreateEntryBody,
   Handler,
   InventoryQuery,
-  RevealQuery,
   toPage,
   UpdateEntryBody,
   VaultCall,
@@ -16,7 +15,6 @@ import {
   type InventoryElement,
   type ListReply,
   type Page,
-  type RevealedContent,
 } from '@kms/contracts';
 import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Patch, Post, Query, Req } from '@nestjs/common';
 import { RouteConfig } from '@nestjs/platform-fastify';
@@ -31,24 +29,16 @@ import { RevealSecret, type RevealDependencies } from './reveal-secret.ts';
 const READ = { permission: ApiAccessPermission.KMS_READ };
 const WRITE = { permission: ApiAccessPermission.KMS_WRITE };
 
-/** The entries: inventory, configuration, reveal, changes. */
+/** The entries: inventory, configuration, changes. Reveals have a route of their own. */
 @Controller(API_VERSION)
 export class KmsController {
   readonly #vault: RevealDependencies['vault'];
 
   constructor(
-    @Inject(RevealSecret) private readonly revealSecret: RevealSecret,
+    @Inject(RevealSecret) revealSecret: RevealSecret,
     @Inject(Recorder) private readonly recorder: Recorder,
   ) {
     this.#vault = revealSecret.dependencies.vault;
-  }
-
-  @Get('kms/reveal/:handler.json')
-  @RouteConfig(READ)
-  reveal(@Req() request: FastifyRequest, @Param('handler') handler: string, @Query() query: unknown): Promise<RevealedContent> {
-    const { version } = parse(RevealQuery, query);
-    const { principal, facts, address } = contextOf(request);
-    return this.revealSecret.reveal({ principal, facts, address, handler, version: version ?? null });
   }
 
   @Get('kms/:handler.json')

@@ -21,7 +21,7 @@ const vault = {
     if (pattern === VaultCall.Policy) return Promise.resolve({ policy: stored } as T);
     const isCurrent = (payload as { revision: number }).revision === stored?.revision;
     const reply = isCurrent
-      ? { status: 'revealed', content: 'secret', encoding: 'utf8', version: 1 }
+      ? { status: 'revealed', content: 'secret', encoding: 'utf8', version: 1, receipt: 'receipt' }
       : { status: 'policy-changed', policy: stored };
     return Promise.resolve(reply as T);
   },
@@ -64,7 +64,7 @@ describe('a reveal', () => {
   it('is granted on a policy of any age, and leaves the vault what is left of its time', async () => {
     await reveal();
     now += 60_000;
-    expect(await reveal()).toEqual({ content: 'secret' });
+    expect(await reveal()).toEqual({ body: { content: 'secret' }, receipt: 'receipt' });
     expect(calls.map(({ pattern }) => pattern)).toEqual([VaultCall.Policy, VaultCall.Reveal, VaultCall.Reveal]);
     expect(calls.map(({ timeoutMs }) => timeoutMs)).toEqual([800, 1_700, 1_800]);
   });
@@ -74,7 +74,7 @@ describe('a reveal', () => {
     await expect(reveal()).rejects.toMatchObject({ status: 403 });
     now += 251;
     stored = policy(2, [ADDRESS]);
-    expect(await reveal()).toEqual({ content: 'secret' });
+    expect(await reveal()).toEqual({ body: { content: 'secret' }, receipt: 'receipt' });
   });
 
   it('is decided anew on the policy that the vault answers, and refused there', async () => {

@@ -27,11 +27,17 @@ export interface RevealCall {
   version: number | null;
 }
 
+/** What a reveal answers, and the receipt of its record. */
+export interface Revealed {
+  body: RevealedContent;
+  receipt: string;
+}
+
 /** Reveals a secret, or records the refusal durably and throws {@link HttpError}. */
 export class RevealSecret {
   constructor(readonly dependencies: RevealDependencies) {}
 
-  async reveal(call: RevealCall): Promise<RevealedContent> {
+  async reveal(call: RevealCall): Promise<Revealed> {
     const { policies } = this.dependencies;
     const deadline = policies.clock() + REVEAL_DEADLINE_MS;
     if (!Handler.safeParse(call.handler).success) throw await this.#denied(call, null, 'unknown-handler');
@@ -43,7 +49,7 @@ export class RevealSecret {
       if (denial !== null || policy === null) throw await this.#denied(call, policy, denial ?? 'unknown-handler');
       const askedAt = policies.clock();
       const reply = await this.#ask(call, policy, deadline - askedAt);
-      if (reply.status === 'revealed') return toContent(reply);
+      if (reply.status === 'revealed') return { body: toContent(reply), receipt: reply.receipt };
       if (reply.status === 'audit-unavailable') throw auditUnavailable();
       if (reply.status === 'unknown-version') throw await this.#denied(call, policy, 'unknown-version');
       policy = policies.learn(key, reply.policy, askedAt);

@@ -1,5 +1,5 @@
 import type { Id, RevealReply, RevealRequest } from '@kms/contracts';
-import { JournalError, type Journal } from '@kms/journal';
+import { JournalError, type Journal, type Placement } from '@kms/journal';
 import type pg from 'pg';
 import { revealEvent } from '../domain/audit-event.ts';
 import type { RecordCache, RevealRecord } from './record-cache.ts';
@@ -25,14 +25,20 @@ export async function revealSecret({ records, journal, nextId, now }: RevealDepe
   const { prepared, encoding, version: number } = record.content;
   const content = prepared.open().toString(encoding);
   const { entryId } = record.policy;
-  const event = revealEvent(nextId(), now().toISOString(), caller, { entryId, handler, version: number, revision });
+  const id = nextId();
+  const event = revealEvent(id, now().toISOString(), caller, { entryId, handler, version: number, revision });
+  let receipt: string;
   try {
-    await journal.append(event, { key: entryId, revision });
+    receipt = toReceipt(id, await journal.append(event, { key: entryId, revision }));
   } catch (error) {
     if (!(error instanceof JournalError)) throw error;
     return error.code === 'fenced' ? policyChanged(await records.reload(key)) : { status: 'audit-unavailable' };
   }
-  return { status: 'revealed', content, encoding, version: number };
+  return { status: 'revealed', content, encoding, version: number, receipt };
 }
 
 const policyChanged = (record: RevealRecord | null): RevealReply => ({ status: 'policy-changed', policy: record?.policy ?? null });
+
+/** What a client can later have the record of its reveal proven by: the record's id and its place in the writer's chain. */
+const toReceipt = (id: Id, { writer, sequence, hash }: Placement) =>
+  `${id}; writer=${writer}; sequence=${sequence}; hash=${hash.toString('hex')}`;

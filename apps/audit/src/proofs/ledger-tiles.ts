@@ -1,0 +1,58 @@
+import type { Id } from '@kms/contracts';
+import { TILE_WIDTH, tileNodeReader, type NodeReader, type Tile, type TileReader } from '@kms/merkle';
+import type pg from 'pg';
+
+/** A tile of the ledger is asked for that it does not have. */
+export class TileMissingError extends Error {
+  override readonly name = 'TileMissingError';
+}
+
+const LEAVES = `
+  SELECT string_agg(leaf_hash, '' ORDER BY leaf_index) AS hashes FROM ledger_records
+  WHERE organization_id = $1 AND leaf_index >= $2 AND leaf_index < $3`;
+const NODES = `
+  SELECT string_agg(hash, '' ORDER BY node_index) AS hashes FROM ledger_nodes
+  WHERE organization_id = $1 AND node_index >= $2 AND node_index < $3 AND level = $4`;
+const ENTRIES = `
+  SELECT bytes FROM ledger_records WHERE organization_id = $1 AND leaf_index >= $2 AND leaf_index < $3 ORDER BY leaf_index`;
+
+/** An organization's tree as tiles (C2SP tlog-tiles), made of the hashes that the ledger keeps. */
+export class LedgerTiles implements TileReader {
+  constructor(
+    readonly pool: pg.Pool,
+    readonly organizationId: Id,
+  ) {}
+
+  /** The hashes of each tile. Rejects with {@link TileMissingError}. */
+  readTiles(tiles: readonly Tile[]): Promise<Uint8Array[]> {
+    return Promise.all(tiles.map((tile) => this.#hashes(tile)));
+  }
+
+  /** The records of a bundle. Rejects with {@link TileMissingError}. */
+  async readEntries({ index, width }: Tile): Promise<Uint8Array[]> {
+    const { rows } = await this.pool.query<{ bytes: Buffer }>({ name: 'read-entries', text: ENTRIES, values: this.#range(index, width) });
+    if (rows.length !== width) throw new TileMissingError();
+    return rows.map(({ bytes }) => bytes);
+  }
+
+  /** The nodes of the tree of that size. */
+  nodes(size: number): NodeReader {
+    return tileNodeReader(this, size);
+  }
+
+  async #hashes({ level, index, width }: Tile): Promise<Uint8Array> {
+    const range = this.#range(index, width);
+    const query =
+      level === 0
+        ? { name: 'read-leaves', text: LEAVES, values: range }
+        : { name: 'read-nodes', text: NODES, values: [...range, Number(level) * 8] };
+    const { rows } = await this.pool.query<{ hashes: Buffer | null }>(query);
+    const hashes = rows[0]?.hashes ?? Buffer.alloc(0);
+    if (hashes.length !== width * 32) throw new TileMissingError();
+    return hashes;
+  }
+
+  #range(index: number, width: number): unknown[] {
+    return [this.organizationId, index * TILE_WIDTH, index * TILE_WIDTH + width];
+  }
+}

@@ -1,0 +1,91 @@
+import {
+  API_VERSION,
+  ApiAccessPermission,
+  ConsistencyQuery,
+  Id,
+  LedgerCall,
+  type CheckpointReply,
+  type ConsistencyReply,
+  type ExtensionProof,
+  type ProofOf,
+  type ProofReply,
+  type RecordProof,
+} from '@kms/contracts';
+import { Controller, Get, Header, Inject, Param, Query, Req } from '@nestjs/common';
+import { RouteConfig } from '@nestjs/platform-fastify';
+import type { FastifyRequest } from 'fastify';
+import { contextOf } from '../authenticate/request-context.ts';
+import { byPrincipal } from '../domain/audit-event.ts';
+import { HttpError, unavailable } from '../domain/http-error.ts';
+import type { Peer } from '../kms/policy-cache.ts';
+import { parse } from '../parse.ts';
+import { LEDGER } from './audit.controller.ts';
+import { Recorder } from './recorder.ts';
+
+const READ = { permission: ApiAccessPermission.AUDIT_READ };
+
+/** The organization's log as a tree: signed checkpoints, and proofs against them. */
+@Controller(`${API_VERSION}/audit`)
+export class LogController {
+  constructor(
+    @Inject(LEDGER) private readonly ledger: Peer,
+    @Inject(Recorder) private readonly recorder: Recorder,
+  ) {}
+
+  @Get('checkpoint')
+  @Header('content-type', 'text/plain; charset=utf-8')
+  @RouteConfig(READ)
+  async checkpoint(@Req() request: FastifyRequest): Promise<string> {
+    const { checkpoint } = await this.#ask<CheckpointReply>(request, LedgerCall.Checkpoint, {});
+    await this.#record(request);
+    if (checkpoint === null) throw new HttpError(404, 'There is no checkpoint yet');
+    return checkpoint;
+  }
+
+  @Get('keys.json')
+  @RouteConfig(READ)
+  async keys(@Req() request: FastifyRequest): Promise<{ keys: readonly string[] }> {
+    const { keys } = await this.#ask<CheckpointReply>(request, LedgerCall.Checkpoint, {});
+    await this.#record(request);
+    return { keys };
+  }
+
+  @Get('proof/:recordId.json')
+  @RouteConfig(READ)
+  async proof(@Req() request: FastifyRequest, @Param('recordId') recordId: string): Promise<RecordProof> {
+    const known = Id.safeParse(recordId).success;
+    const reply = known ? await this.#ask<ProofReply>(request, LedgerCall.Proof, { recordId }) : ({ status: 'unknown' } as const);
+    await this.#record(request);
+    return shown(reply);
+  }
+
+  @Get('consistency.json')
+  @RouteConfig(READ)
+  async consistency(@Req() request: FastifyRequest, @Query() given: unknown): Promise<ExtensionProof> {
+    const { from, to } = parse(ConsistencyQuery, given);
+    const reply = await this.#ask<ConsistencyReply>(request, LedgerCall.Consistency, { from, to });
+    await this.#record(request);
+    return shown(reply);
+  }
+
+  #record(request: FastifyRequest): Promise<void> {
+    const { principal, facts } = contextOf(request);
+    const observed = { type: 'kms.audit.read.v1', action: 'read-audit', outcome: 'success', reason: null } as const;
+    return this.recorder.record(facts, { ...observed, ...byPrincipal(principal) });
+  }
+
+  async #ask<T>(request: FastifyRequest, pattern: string, payload: object): Promise<T> {
+    const { organizationId } = contextOf(request).principal;
+    try {
+      return await this.ledger.call<T>(pattern, { organizationId, ...payload });
+    } catch (error) {
+      throw unavailable(error);
+    }
+  }
+}
+
+function shown<T>(reply: ProofOf<T>): T {
+  if (reply.status === 'ok') return reply.value;
+  if (reply.status === 'unknown') throw new HttpError(404, 'This record does not exist');
+  throw new HttpError(404, 'No checkpoint reaches this far yet: ask again in a few seconds');
+}

@@ -1,0 +1,21 @@
+import { API_VERSION, ApiAccessPermission, RevealQuery } from '@kms/contracts';
+import type { FastifyInstance } from 'fastify';
+import { contextOf } from '../authenticate/request-context.ts';
+import { parse } from '../parse.ts';
+import type { RevealSecret } from './reveal-secret.ts';
+
+/** The header of a reveal's answer that holds the receipt of its record. */
+const RECEIPT_HEADER = 'audit-record';
+
+/** The hot path: a route of Fastify's own, because a controller's parameters and proxies cost more here than they give. */
+export function routeReveals(server: FastifyInstance, reveals: RevealSecret): void {
+  const config = { permission: ApiAccessPermission.KMS_READ };
+  server.get<{ Params: { handler: string } }>(`/${API_VERSION}/kms/reveal/:handler.json`, { config }, async (request, reply) => {
+    const { version } = parse(RevealQuery, request.query);
+    const { principal, facts, address } = contextOf(request);
+    const { handler } = request.params;
+    const { body, receipt } = await reveals.reveal({ principal, facts, address, handler, version: version ?? null });
+    void reply.header(RECEIPT_HEADER, receipt);
+    return body;
+  });
+}
