@@ -116,9 +116,16 @@ export class Suite {
     return spawnSync(process.execPath, [...nodeOptions, 'tools/launcher/start.mjs'], { cwd: ROOT, env, encoding: 'utf8', timeout: 20_000 });
   }
 
-  async call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+  async call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+    signal: AbortSignal | null = null,
+  ): Promise<Answer> {
     const response = await fetch(`${this.admin.baseUrl}${path}`, {
       method,
+      signal,
       headers: {
         authorization: `Bearer ${this.admin.apiKey}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),

@@ -48,7 +48,8 @@ export class KmsController {
   reveal(@Req() request: FastifyRequest, @Param('handler') handler: string, @Query() query: unknown): Promise<RevealedContent> {
     const { version } = parse(RevealQuery, query);
     const { principal, facts, address } = contextOf(request);
-    return this.revealSecret.reveal({ principal, facts, address, handler, version: version ?? null });
+    const { receivedAt } = request;
+    return this.revealSecret.reveal({ receivedAt, principal, facts, address, handler, version: version ?? null });
   }
 
   @Get('kms/:handler.json')
