@@ -35,22 +35,38 @@ export function processesWith(path: string): string[] {
   });
 }
 
-/** The processes that a process started and that still run. */
-export function childrenOf(parent: number): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^[0-9]+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        const found = / ([0-9]+)$/.exec(/^.*\) \S+ [0-9]+/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[0] ?? '')?.[1];
-        return Number(found) === parent;
-      } catch {
-        return false; // It ended while we looked.
-      }
-    });
-}
-
 /** The process of one of the launcher's services, found by the program that it runs. */
 export function servicePid(launcherPid: number, service: string): number | undefined {
-  return childrenOf(launcherPid).find((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(service));
+  return childrenOf(launcherPid).find((pid) => readProcess(pid, 'cmdline').includes(service));
+}
+
+/** PostgreSQL's first process and all that it started, each of which is in a session of its own. */
+export function postgresPids(home: string): number[] {
+  const pid = Number(readFileSync(join(home, 'postgres', 'postmaster.pid'), 'utf8').split('\n', 1)[0]);
+  return [pid, ...childrenOf(pid)];
+}
+
+/** Stops processes, as a machine that stands still would: their connections stay. They go on once `work` is done. */
+export async function whileStopped<T>(pids: readonly number[], work: () => Promise<T>): Promise<T> {
+  for (const pid of pids) process.kill(pid, 'SIGSTOP');
+  try {
+    return await work();
+  } finally {
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+  }
+}
+
+function childrenOf(parent: number): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name));
+  // After the name in parentheses: the state, then the parent (proc(5)).
+  return pids.map(Number).filter((pid) => Number(/^.*\) \S+ ([0-9]+)/.exec(readProcess(pid, 'stat'))?.[1]) === parent);
+}
+
+/** A file of a process; empty where it ended while we looked. */
+function readProcess(pid: number, file: 'cmdline' | 'stat'): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return '';
+  }
 }

@@ -110,9 +110,14 @@ export class Suite {
     return kafka === undefined ? [readFileSync(join(this.home, 'brokers'), 'utf8').trim()] : (await kafka).brokers();
   }
 
+  /** The broker's process. */
+  async brokerPid(): Promise<number> {
+    return kafka === undefined ? (servicePid(this.pid, 'broker-process') as number) : (await kafka).pid();
+  }
+
   /** Kills the broker as a power cut would. */
   async killBroker(): Promise<void> {
-    if (kafka === undefined) process.kill(servicePid(this.pid, 'broker-process') as number, 'SIGKILL');
+    if (kafka === undefined) process.kill(await this.brokerPid(), 'SIGKILL');
     else await (await kafka).kill();
   }
 
@@ -143,9 +148,16 @@ export class Suite {
     return spawnSync(process.execPath, [...nodeOptions, 'tools/launcher/start.mjs'], { cwd: ROOT, env, encoding: 'utf8', timeout: 20_000 });
   }
 
-  async call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+  async call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+    signal: AbortSignal | null = null,
+  ): Promise<Answer> {
     const response = await fetch(`${this.admin.baseUrl}${path}`, {
       method,
+      signal,
       headers: {
         authorization: `Bearer ${this.admin.apiKey}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),

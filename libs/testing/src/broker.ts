@@ -9,6 +9,7 @@ import { Kafka, logLevel } from 'kafkajs';
 export interface TestBroker {
   /** Where it is now: the stand-in comes back on another port. */
   brokers: () => string[];
+  pid(): number;
   kill(): Promise<void>;
   /** Starts it again after it was killed: Apache Kafka with its data, the stand-in empty. */
   restart(): Promise<void>;
@@ -30,6 +31,7 @@ async function startStandIn(topic: string): Promise<TestBroker> {
   let broker: Broker = await startBroker({ topic });
   return {
     brokers: () => [broker.address],
+    pid: () => broker.pid,
     kill: async () => void process.kill(broker.pid, 'SIGKILL'),
     restart: async () => void (broker = await startBroker({ topic })),
     stop: () => broker.stop(),
@@ -42,6 +44,7 @@ export async function startApacheKafka(security?: ClientSecurity): Promise<TestB
   const cluster = await startKafka({ brokers: 1, directory, ...(security && { security }) });
   return {
     brokers: () => [...cluster.brokers],
+    pid: () => cluster.pid(1) as number,
     kill: () => cluster.kill(1),
     restart: () => cluster.start(1),
     async stop() {

@@ -2,10 +2,13 @@ import { type ApiAccessPermission, type Environment, type Id } from '@kms/contra
 import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
 import type { StoredApiKey } from '../domain/api-key.ts';
+import { within } from '../within.ts';
 
 /** How long a key is used as it was read, in milliseconds: a revoked key works for at most this long on a gateway that knew it. */
 const MAX_AGE_MS = 1_000;
 const MAX_KEYS = 10_000;
+/** Longest wait for a key, in milliseconds: less than half of what a reveal may take, since all else comes after it. */
+const READ_TIMEOUT_MS = 900;
 
 interface ApiKeyRow {
   id: Id;
@@ -24,10 +27,11 @@ export class ApiKeyStore {
 
   constructor(readonly pool: pg.Pool) {}
 
+  /** Rejects where the key cannot be read within 900 ms. */
   find(id: Id): Promise<StoredApiKey | null> {
     const known = this.#keys.get(id);
     if (known !== undefined) return known;
-    const reading = this.#read(id);
+    const reading = within(READ_TIMEOUT_MS, this.#read(id), () => new Error('An API key could not be read in time.'));
     this.#keys.set(id, reading);
     reading.catch(() => this.#keys.delete(id));
     return reading;

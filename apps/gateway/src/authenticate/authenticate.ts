@@ -1,14 +1,17 @@
 import type { Address } from '@kms/access';
 import { ALL_PERMISSIONS, type ApiAccessPermission, type Id } from '@kms/contracts';
-import type { Journal } from '@kms/journal';
+import type { Journal, PlaceEvent } from '@kms/journal';
 import { StartupError } from '@kms/platform';
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
 import type { AuthenticationFailure, Principal } from '../domain/api-key.ts';
 import { byPrincipal, gatewayEvent, type RequestFacts } from '../domain/audit-event.ts';
 import { auditUnavailable, forbidden, invalidToken, unavailable } from '../domain/http-error.ts';
+import { within } from '../within.ts';
 import { ApiKeyVerifier, type StoredKeys } from './api-key-verifier.ts';
 import { observe } from './request-context.ts';
 
+/** Longest wait for a refusal's record, in milliseconds: with the look-up of the key before it, it stays within the contract's 2 s. */
+const RECORD_TIMEOUT_MS = 900;
 const BEARER = /^Bearer ([\x21-\x7e]{1,256})$/i;
 
 export interface AuthenticationDependencies {
@@ -77,9 +80,7 @@ async function recordFailure(
     apiKeyId: apiKey,
     apiKeyName: null,
   });
-  await journal.append(event).catch((error: unknown) => {
-    throw auditUnavailable(error);
-  });
+  await record(journal, event);
 }
 
 async function authorize(
@@ -97,8 +98,14 @@ async function authorize(
     reason: 'missing-permission',
     ...byPrincipal(principal),
   });
-  await journal.append(event).catch((error: unknown) => {
-    throw auditUnavailable(error);
-  });
+  await record(journal, event);
   throw forbidden();
+}
+
+async function record(journal: AuthenticationDependencies['journal'], event: PlaceEvent): Promise<void> {
+  try {
+    await within(RECORD_TIMEOUT_MS, journal.append(event), () => new Error('The refusal was not durable in time.'));
+  } catch (error) {
+    throw auditUnavailable(error);
+  }
 }

@@ -13,8 +13,9 @@ export function routeReveals(server: FastifyInstance, reveals: RevealSecret): vo
   server.get<{ Params: { handler: string } }>(`/${API_VERSION}/kms/reveal/:handler.json`, { config }, async (request, reply) => {
     const { version } = parse(RevealQuery, request.query);
     const { principal, facts, address } = contextOf(request);
-    const { handler } = request.params;
-    const { body, receipt } = await reveals.reveal({ principal, facts, address, handler, version: version ?? null });
+    const { receivedAt, params } = request;
+    const call = { receivedAt, principal, facts, address, handler: params.handler, version: version ?? null };
+    const { body, receipt } = await reveals.reveal(call);
     void reply.header(RECEIPT_HEADER, receipt);
     return body;
   });

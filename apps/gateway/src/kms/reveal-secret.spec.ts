@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { parseAddress } from '@kms/access';
 import { VaultCall, type Policy } from '@kms/contracts';
 import { PolicyCache } from './policy-cache.ts';
@@ -12,6 +12,7 @@ let stored: Policy | null;
 let calls: { pattern: string; timeoutMs: number }[];
 let recorded: string[];
 let secrets: RevealSecret;
+let isDurable: boolean;
 
 /** A vault that holds one policy and takes a while for each call. */
 const vault = {
@@ -38,6 +39,7 @@ const policy = (revision: number, whitelist: string[]): Policy => ({
 
 function reveal() {
   return secrets.reveal({
+    receivedAt: now,
     principal: { organizationId: ID, environment: 'production', apiKeyId: ID, apiKeyName: 'test', permissions: new Set() },
     facts: { requestId: 'request', address: ADDRESS, userAgent: null },
     address: parseAddress(ADDRESS),
@@ -51,8 +53,10 @@ beforeEach(() => {
   stored = policy(1, [ADDRESS]);
   calls = [];
   recorded = [];
+  isDurable = true;
   const journal = {
     append: (place: (position: { writer: string; sequence: number; previousHash: string }) => string) => {
+      if (!isDurable) return new Promise<never>(() => undefined);
       recorded.push((JSON.parse(place({ writer: ID, sequence: 1, previousHash: '' })) as { data: { reason: string } }).data.reason);
       return Promise.resolve({ writer: ID, sequence: 1, hash: Buffer.alloc(32) });
     },
@@ -85,5 +89,19 @@ describe('a reveal', () => {
     now += 251;
     await expect(reveal()).rejects.toMatchObject({ status: 404 });
     expect(recorded).toEqual(['not-whitelisted', 'unknown-handler']);
+  });
+
+  it('is answered with a 503 in time where its refusal does not become durable', async () => {
+    jest.useFakeTimers();
+    stored = policy(1, []);
+    isDurable = false;
+    const refused = expect(reveal()).rejects.toMatchObject({ status: 503, message: 'Audit is unavailable' });
+    // The question for the policy took 100 ms of the 1,800.
+    await jest.advanceTimersByTimeAsync(1_699);
+    expect(jest.getTimerCount()).toBe(1);
+    await jest.advanceTimersByTimeAsync(1);
+    await refused;
+    expect(jest.getTimerCount()).toBe(0);
+    jest.useRealTimers();
   });
 });

@@ -5,10 +5,11 @@ import type { Principal } from '../domain/api-key.ts';
 import { byPrincipal, gatewayEvent, toCaller, type RequestFacts } from '../domain/audit-event.ts';
 import { decideReveal, type KnownPolicy, type RevealDenial } from '../domain/decide-reveal.ts';
 import { auditUnavailable, unauthorizedReveal, unknownEntry, vaultUnavailable, type HttpError } from '../domain/http-error.ts';
+import { within } from '../within.ts';
 import type { Peer, PolicyCache } from './policy-cache.ts';
 
-/** What a reveal may take in all, in milliseconds: the contract's 2 s, less what stands before and after it. */
-const REVEAL_DEADLINE_MS = 1_800;
+/** What a reveal may take from its request's headers on, in milliseconds: the contract's 2 s, less what stands around it. */
+export const REVEAL_DEADLINE_MS = 1_800;
 /** How often a reveal is decided anew because the policy changed under it, before it is given up. */
 const MAX_ROUNDS = 5;
 
@@ -20,6 +21,8 @@ export interface RevealDependencies {
 }
 
 export interface RevealCall {
+  /** When the request's headers were read, on the policies' clock. */
+  receivedAt: number;
   principal: Principal;
   facts: RequestFacts;
   address: Address | null;
@@ -39,7 +42,7 @@ export class RevealSecret {
 
   async reveal(call: RevealCall): Promise<Revealed> {
     const { policies } = this.dependencies;
-    const deadline = policies.clock() + REVEAL_DEADLINE_MS;
+    const deadline = call.receivedAt + REVEAL_DEADLINE_MS;
     if (!Handler.safeParse(call.handler).success) throw await this.#denied(call, null, 'unknown-handler');
     const key = { organizationId: call.principal.organizationId, environment: call.principal.environment, handler: call.handler };
     let policy = await reachable(policies.known(key));
@@ -62,8 +65,12 @@ export class RevealSecret {
     return reachable(this.dependencies.vault.call<RevealReply>(VaultCall.Reveal, request, timeoutMs));
   }
 
-  async #denied({ principal, facts, handler, version }: RevealCall, policy: KnownPolicy | null, reason: RevealDenial): Promise<HttpError> {
-    const { journal, nextId } = this.dependencies;
+  async #denied(
+    { receivedAt, principal, facts, handler, version }: RevealCall,
+    policy: KnownPolicy | null,
+    reason: RevealDenial,
+  ): Promise<HttpError> {
+    const { journal, nextId, policies } = this.dependencies;
     const event = gatewayEvent(nextId(), new Date().toISOString(), facts, {
       type: 'kms.secret.reveal-denied.v1',
       action: 'reveal',
@@ -72,9 +79,12 @@ export class RevealSecret {
       ...byPrincipal(principal),
       entry: { entryId: policy?.entryId ?? null, handler, version, revision: policy?.revision ?? null },
     });
-    await journal.append(event).catch((error: unknown) => {
+    const left = receivedAt + REVEAL_DEADLINE_MS - policies.clock();
+    try {
+      await within(left, journal.append(event), () => new Error('The refusal was not durable in time.'));
+    } catch (error) {
       throw auditUnavailable(error);
-    });
+    }
     return reason === 'unknown-handler' || reason === 'unknown-version' ? unknownEntry() : unauthorizedReveal();
   }
 }
