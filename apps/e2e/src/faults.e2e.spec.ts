@@ -84,5 +84,7 @@ describe('the suite, when a part of it fails,', () => {
       }
     });
     await waitFor('PostgreSQL to go on', async () => (await suite.reveal('known')).status === 200);
+    expect((await suite.reveal('unknown')).status).toBe(404);
+    await waitFor('the journal to say so', () => suite.log('gateway').includes('The journal commits again.'));
   }, 60_000);
 });

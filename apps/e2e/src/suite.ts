@@ -126,6 +126,11 @@ export class Suite {
     await (await kafka)?.restart();
   }
 
+  /** What a service, or PostgreSQL, has logged. */
+  log(name: string): string {
+    return readFileSync(join(this.home, 'logs', `${name}.log`), 'utf8');
+  }
+
   /** Waits until the gateway is gone. */
   async untilDown(): Promise<void> {
     const isDown = () =>

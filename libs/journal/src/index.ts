@@ -21,6 +21,7 @@ export {
   type Message,
   type OrphanedWriter,
   type RelayOptions,
+  type RelayStep,
   type RelayStore,
   type RelayTiming,
   type StoredBlock,

@@ -14,7 +14,7 @@ class CountingStore extends MemoryRelayStore {
 }
 
 /** Three events of one writer, a topic that may lose what it acknowledged, and a ledger that keeps what arrives. */
-async function scene({ isOrphan = false, loses = (_time: number): boolean => false } = {}) {
+async function scene({ isOrphan = false, loses = (_time: number): boolean => false, fails = (_time: number): boolean => false } = {}) {
   const journal = new MemoryJournal();
   const session = await new MemoryJournalStore(journal).open();
   const block = blockOf(session.writer, ['1', '2', '3']);
@@ -25,15 +25,25 @@ async function scene({ isOrphan = false, loses = (_time: number): boolean => fal
   const publisher = {
     publish: async (messages: readonly Message[]) => {
       sends += 1;
+      if (fails(sends)) throw new Error('the broker is away');
       if (!loses(sends)) for (const { value } of messages) ledger.add(Number(value.toString()));
     },
   };
   const watermarks = async (writers: readonly { writer: string; from: number }[]) =>
     writers.map(({ writer }) => ({ writer, sequence: ledger.size }));
   const store = new CountingStore(journal);
-  const relay = new Relay({ store, publisher, ledger: { watermarks }, keyOf: () => 'key', timing: TIMING });
+  const steps: string[] = [];
+  const relay = new Relay({
+    store,
+    publisher,
+    ledger: { watermarks },
+    keyOf: () => 'key',
+    timing: TIMING,
+    onFailure: (step) => steps.push(`${step} failed`),
+    onSuccess: (step) => steps.push(step),
+  });
   const isClosed = () => journal.writers.get(session.writer)?.isClosed;
-  return { relay, ledger, isClosed, block, sends: () => sends, reads: () => store.reads };
+  return { relay, ledger, steps, isClosed, block, sends: () => sends, reads: () => store.reads };
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -58,6 +68,16 @@ describe('a relay', () => {
     await relay.stop();
     expect(sends()).toBe(2);
     expect(reads()).toBe(1);
+  });
+
+  it('tells of a step that fails, and of the same step once it goes well', async () => {
+    const { relay, ledger, block, steps } = await scene({ fails: (time) => time <= 2 });
+    relay.start();
+    relay.committed(block);
+    await until(() => ledger.size === 3);
+    await relay.stop();
+    const published = steps.filter((step) => step.startsWith('publish'));
+    expect(published.slice(0, 3)).toEqual(['publish failed', 'publish failed', 'publish']);
   });
 
   it('adopts an orphaned writer, sends its tail and closes it', async () => {

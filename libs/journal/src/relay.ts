@@ -42,6 +42,9 @@ export interface RelayStore {
   close(): Promise<void>;
 }
 
+/** What a relay does in turn: adopt orphaned writers, send events, and ask the ledger how far it is. */
+export type RelayStep = 'adopt' | 'publish' | 'watermark';
+
 export interface RelayOptions {
   store: RelayStore;
   publisher: EventPublisher;
@@ -50,7 +53,9 @@ export interface RelayOptions {
   keyOf: (event: Buffer) => string;
   /** Milliseconds on a clock that never goes back. */
   now?: () => number;
-  onFailure?: (step: 'publish' | 'watermark' | 'adopt', error: unknown) => void;
+  onFailure?: (step: RelayStep, error: unknown) => void;
+  /** Told of each step that went well, many times a second: it must be cheap. */
+  onSuccess?: (step: RelayStep) => void;
   timing?: Partial<RelayTiming>;
 }
 
@@ -106,7 +111,7 @@ export class Relay {
   #nextAdoption = 0;
 
   constructor({ timing, ...options }: RelayOptions) {
-    this.#options = { now: () => performance.now(), onFailure: () => undefined, ...options };
+    this.#options = { now: () => performance.now(), onFailure: () => undefined, onSuccess: () => undefined, ...options };
     this.#timing = { ...DEFAULT_TIMING, ...timing };
   }
 
@@ -164,9 +169,10 @@ export class Relay {
     return adopted && published && asked;
   }
 
-  async #attempt(step: 'publish' | 'watermark' | 'adopt', action: () => Promise<void>): Promise<boolean> {
+  async #attempt(step: RelayStep, action: () => Promise<void>): Promise<boolean> {
     try {
       await action();
+      this.#options.onSuccess(step);
       return true;
     } catch (error) {
       this.#options.onFailure(step, error);

@@ -1,7 +1,7 @@
 import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, LedgerCall, organizationOf, type WatermarksReply } from '@kms/contracts';
-import { Journal, Relay } from '@kms/journal';
+import { Journal, Relay, type RelayStep } from '@kms/journal';
 import { KafkaPublisher, type KafkaConnection } from '@kms/kafka';
-import type { Logger } from '@kms/platform';
+import { TroubleLog, type Logger } from '@kms/platform';
 import { PostgresJournalStore, PostgresRelayStore, type FenceTable } from '@kms/postgres';
 import type { BalancedClient } from '@kms/rpc';
 import type pg from 'pg';
@@ -29,6 +29,17 @@ export interface Outbox {
 
 /** Opens the journal and starts its relay: where their ports meet PostgreSQL, Kafka and the audit service. */
 export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTable, logger }: OutboxSettings): Promise<Outbox> {
+  const journalTrouble = new TroubleLog({
+    logger,
+    level: 'error',
+    trouble: 'The journal cannot commit; it tries again.',
+    over: 'The journal commits again.',
+  });
+  const relayTroubles = {
+    adopt: relayTrouble(logger, 'adopt'),
+    publish: relayTrouble(logger, 'publish'),
+    watermark: relayTrouble(logger, 'watermark'),
+  };
   const publisher = new KafkaPublisher({
     connection: kafka,
     clientId: `kms-${service}`,
@@ -41,12 +52,16 @@ export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTab
     publisher,
     ledger: { watermarks: async (writers) => (await ledger.call<WatermarksReply>(LedgerCall.Watermarks, { writers })).watermarks },
     keyOf: organizationOf,
-    onFailure: (step, error) => logger.warn({ err: error, step }, 'The relay cannot go on; it tries again.'),
+    onFailure: (step, error) => relayTroubles[step].failed(error),
+    onSuccess: (step) => relayTroubles[step].worked(),
   });
   const journal = new Journal<pg.ClientBase>({
     store: new PostgresJournalStore({ url, nextId, ...(fenceTable && { fenceTable }) }),
-    onCommitted: (block) => relay.committed(block),
-    onFailure: (error) => logger.error({ err: error }, 'The journal could not commit.'),
+    onCommitted: (block) => {
+      journalTrouble.worked();
+      relay.committed(block);
+    },
+    onFailure: (error) => journalTrouble.failed(error),
   });
   await journal.open();
   relay.start();
@@ -59,3 +74,12 @@ export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTab
     },
   };
 }
+
+const RELAY_TROUBLES: Record<RelayStep, string> = {
+  adopt: 'The relay cannot look for orphaned writers',
+  publish: 'The relay cannot send',
+  watermark: 'The relay cannot ask the ledger',
+};
+
+const relayTrouble = (logger: Logger, step: RelayStep) =>
+  new TroubleLog({ logger, level: 'warn', trouble: `${RELAY_TROUBLES[step]}; it tries again.`, over: `The relay goes on: ${step}.` });

@@ -2,3 +2,4 @@ export { DatabaseUrl, Endpoints, loadConfiguration, Port, SharedSecret } from '.
 export { createLogger, type Logger } from './logging.ts';
 export { runService, type RunningService } from './run-service.ts';
 export { StartupError } from './startup-error.ts';
+export { TroubleLog, type TroubleLogOptions } from './trouble-log.ts';
