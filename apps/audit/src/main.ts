@@ -10,7 +10,7 @@ import { AuditModule } from './audit.module.ts';
 import { KeptCheckpoints } from './checkpoint/kept-checkpoints.ts';
 import { PublishCheckpoints } from './checkpoint/publish-checkpoints.ts';
 import { AppendBatch } from './ingest/append-batch.ts';
-import { Initial1764000000000 } from './migrations/1764000000000-initial.ts';
+import { AUDIT_MIGRATIONS } from './migrations/index.ts';
 
 await runService('audit', async (logger, fail) => {
   const configuration = loadConfiguration(AuditConfiguration, process.env);
@@ -24,7 +24,7 @@ await runService('audit', async (logger, fail) => {
     LOG_STATE_DIRECTORY: stateDirectory,
   } = configuration;
   const connection = kafkaConnection(process.env);
-  await assertServiceSchema(url, [Initial1764000000000]);
+  await assertServiceSchema(url, AUDIT_MIGRATIONS);
   const kept = new KeptCheckpoints(stateDirectory);
   await kept.prepare();
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));

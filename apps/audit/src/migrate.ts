@@ -1,4 +1,4 @@
 import { runMigrations } from '@kms/postgres';
-import { auditGrants, Initial1764000000000 } from './migrations/1764000000000-initial.ts';
+import { AUDIT_MIGRATIONS, auditGrants } from './migrations/index.ts';
 
-await runMigrations('audit', { migrations: [Initial1764000000000], grants: auditGrants });
+await runMigrations('audit', { migrations: AUDIT_MIGRATIONS, grants: auditGrants });

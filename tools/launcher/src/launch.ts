@@ -24,9 +24,10 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
   stack.add(lockHome(directory));
   const home = await openHome(directory, createIdGenerator({ now: Date.now, randomBytes }));
 
-  // First, because a Kafka that cannot be used is the mistake that is soonest found.
-  const kafka = await startKafka(environment, home, stack);
+  // A Kafka of one's own is looked at first: nothing is started for one that cannot be used.
+  const ownKafka = environment['KAFKA_BROKERS'] ? await useKafka(environment, stack) : null;
   const databases = await startDatabases(environment, home, stack);
+  const kafka = ownKafka ?? (await startStandIn(home, stack));
   await step('Migrations', stack, () => Promise.all(SERVICES.map((service) => migrate(service, databases[service], stack.signal))));
 
   await makeLogKey(environment, home, stack);
@@ -111,8 +112,7 @@ const KAFKA_VARIABLE = /^KAFKA_(?:BROKERS|TLS|CA_FILE|SASL_[A-Z_]+)$/;
 const TOPIC_VARIABLE = /^KAFKA_(?:PARTITIONS|REPLICATION_FACTOR|MIN_INSYNC_REPLICAS|RETENTION_HOURS)$/;
 
 /** The stand-in starts again empty and on another port: the services read the file again, and the relays send again. */
-async function startKafka(environment: NodeJS.ProcessEnv, home: Home, stack: Stack): Promise<Variables> {
-  if (environment['KAFKA_BROKERS']) return useKafka(environment, stack);
+async function startStandIn(home: Home, stack: Stack): Promise<Variables> {
   const file = home.path('brokers');
   await step('Kafka stand-in', stack, () =>
     stack.keep('The Kafka stand-in', async (onExit) => {

@@ -1,5 +1,5 @@
 import type { Id } from '@kms/contracts';
-import { CompactRange } from '@kms/merkle';
+import { CompactRange, MerkleError } from '@kms/merkle';
 import type { Logger } from '@kms/platform';
 import type pg from 'pg';
 import { splitHashes } from '../ingest/extend-tree.ts';
@@ -33,7 +33,7 @@ export interface PublishingDependencies extends SigningDependencies {
 
 /** Signs and publishes checkpoints for as long as it runs, where no other process does. */
 export class PublishCheckpoints {
-  /** Logs that were found inconsistent, so that it is said once and not every second. */
+  /** Logs that could not be signed, so that it is said once and not every second. */
   readonly #refused = new Set<Id>();
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
@@ -102,7 +102,8 @@ export class PublishCheckpoints {
       ]);
       this.#refused.delete(organizationId);
     } catch (error) {
-      if (!(error instanceof InconsistentLogError)) throw error;
+      // One log that cannot be signed, for what it is or for what was signed before, does not keep the others from being signed.
+      if (!(error instanceof InconsistentLogError || error instanceof MerkleError)) throw error;
       if (!this.#refused.has(organizationId)) logger.fatal({ err: error, organizationId }, error.message);
       this.#refused.add(organizationId);
     }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
@@ -9,7 +9,7 @@ import { createPool, migrate, withClient } from '@kms/postgres';
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
 import type pg from 'pg';
 import { AppendBatch } from '../ingest/append-batch.ts';
-import { auditGrants, Initial1764000000000 } from '../migrations/1764000000000-initial.ts';
+import { AUDIT_MIGRATIONS, auditGrants } from '../migrations/index.ts';
 import { readCheckpoint } from '../proofs/prove.ts';
 import { KeptCheckpoints } from './kept-checkpoints.ts';
 import { parseLogKeys } from './log-keys.ts';
@@ -69,7 +69,7 @@ afterAll(() => postgres.stop());
 
 beforeEach(async () => {
   database = await postgres.createDatabase();
-  await migrate({ ...database, migrations: [Initial1764000000000], grants: auditGrants });
+  await migrate({ ...database, migrations: AUDIT_MIGRATIONS, grants: auditGrants });
   pool = createPool(database.serviceUrl, () => undefined);
   folder = mkdtempSync(join(tmpdir(), 'kms-checkpoints-'));
   now = new Date('2026-01-01T00:00:00Z');
@@ -121,6 +121,14 @@ describe('checkpoints', () => {
     await append(7);
     expect(await publish()).toBe(4);
     expect(said).toHaveLength(1);
+  });
+
+  it('are refused, once and aloud, where what was signed last cannot be believed', async () => {
+    await append(2);
+    await publish();
+    writeFileSync(join(folder, `${ORGANIZATION}.checkpoint`), 'damaged');
+    await append(3);
+    expect([await publish(), said.length]).toEqual([2, 1]);
   });
 
   it('go on after an end between the file and the table', async () => {

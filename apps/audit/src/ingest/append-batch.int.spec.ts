@@ -6,7 +6,7 @@ import { createLogger } from '@kms/platform';
 import { createPool, migrate, withClient } from '@kms/postgres';
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
 import type pg from 'pg';
-import { auditGrants, Initial1764000000000 } from '../migrations/1764000000000-initial.ts';
+import { AUDIT_MIGRATIONS, auditGrants } from '../migrations/index.ts';
 import { queryLedger } from '../query/query-ledger.ts';
 import { readWatermarks } from '../query/read-watermarks.ts';
 import { AppendBatch } from './append-batch.ts';
@@ -71,7 +71,7 @@ afterAll(() => postgres.stop());
 beforeEach(async () => {
   await pool?.end();
   database = await postgres.createDatabase();
-  await migrate({ ...database, migrations: [Initial1764000000000], grants: auditGrants });
+  await migrate({ ...database, migrations: AUDIT_MIGRATIONS, grants: auditGrants });
   pool = createPool(database.serviceUrl, () => undefined);
   ledger = new AppendBatch({ pool, operatorOrganizationId: OPERATOR, logger, now: () => new Date() });
 });

@@ -1,9 +1,8 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-const APPEND_ONLY = ['ledger_records', 'ledger_nodes', 'ledger_heads', 'ledger_checkpoints', 'parked_messages', 'consumed_offsets'];
+const APPEND_ONLY = ['ledger_records', 'parked_messages', 'consumed_offsets'];
 
 const STATEMENTS: readonly string[] = [
-  // The bytes are the record; the other columns are what it is looked up by, and can be made from the bytes again.
   `CREATE TABLE ledger_records (
      organization_id text COLLATE "C" NOT NULL,
      leaf_index bigint NOT NULL CHECK (leaf_index >= 0),
@@ -12,46 +11,29 @@ const STATEMENTS: readonly string[] = [
      writer text COLLATE "C" NOT NULL,
      sequence bigint NOT NULL,
      record_id text COLLATE "C" NOT NULL,
+     type text NOT NULL,
      time timestamptz NOT NULL,
-     handler text COLLATE "C",
-     outcome text COLLATE "C" NOT NULL,
+     environment text,
      api_key_id text COLLATE "C",
+     api_key_name text,
      address inet,
+     user_agent text,
+     request_id text,
+     entry_id text COLLATE "C",
+     handler text COLLATE "C",
+     version integer,
+     action text NOT NULL,
+     outcome text NOT NULL,
+     reason text,
+     received_at timestamptz NOT NULL DEFAULT now(),
      PRIMARY KEY (organization_id, leaf_index),
      UNIQUE (writer, sequence)
    )`,
-  // Read whole and rarely: no time is spent on compressing it while it is appended.
-  'ALTER TABLE ledger_records ALTER COLUMN bytes SET STORAGE EXTERNAL',
-  'CREATE INDEX ledger_by_handler ON ledger_records (organization_id, handler, leaf_index)',
-  'CREATE INDEX ledger_by_api_key ON ledger_records (organization_id, api_key_id, leaf_index)',
-  'CREATE INDEX ledger_by_address ON ledger_records (organization_id, address, leaf_index)',
-  // Nearly all records are successes, which the primary key finds as fast.
-  "CREATE INDEX ledger_by_refusal ON ledger_records (organization_id, outcome, leaf_index) WHERE outcome <> 'success'",
-  // Records come nearly in the order of their times: a range of them is a range of blocks.
-  'CREATE INDEX ledger_by_time ON ledger_records USING brin (time) WITH (autosummarize = on, pages_per_range = 32)',
-  // The tree's complete nodes on every eighth level (8, 16, ...): the roots of its tiles. The ones between are computed where needed.
-  `CREATE TABLE ledger_nodes (
-     organization_id text COLLATE "C" NOT NULL,
-     level smallint NOT NULL CHECK (level > 0 AND level % 8 = 0),
-     node_index bigint NOT NULL CHECK (node_index >= 0),
-     hash bytea NOT NULL CHECK (length(hash) = 32),
-     PRIMARY KEY (organization_id, level, node_index)
-   )`,
-  // The right edge of the tree after each append: the hashes of its complete subtrees, the largest first.
-  `CREATE TABLE ledger_heads (
-     organization_id text COLLATE "C" NOT NULL,
-     size bigint NOT NULL CHECK (size > 0),
-     edge bytea NOT NULL CHECK (length(edge) > 0 AND length(edge) % 32 = 0),
-     PRIMARY KEY (organization_id, size)
-   )`,
-  // Signed tree heads, as they were given out.
-  `CREATE TABLE ledger_checkpoints (
-     organization_id text COLLATE "C" NOT NULL,
-     size bigint NOT NULL CHECK (size > 0),
-     signed_at timestamptz NOT NULL,
-     note bytea NOT NULL,
-     PRIMARY KEY (organization_id, size, signed_at)
-   )`,
+  'CREATE INDEX ledger_by_time ON ledger_records (organization_id, time DESC, leaf_index DESC)',
+  'CREATE INDEX ledger_by_handler ON ledger_records (organization_id, handler, time DESC)',
+  'CREATE INDEX ledger_by_outcome ON ledger_records (organization_id, outcome, time DESC)',
+  'CREATE INDEX ledger_by_api_key ON ledger_records (organization_id, api_key_id, time DESC)',
+  'CREATE INDEX ledger_by_address ON ledger_records USING gist (address inet_ops)',
   `CREATE TABLE parked_messages (
      organization_id text COLLATE "C" NOT NULL,
      leaf_index bigint NOT NULL,
@@ -87,10 +69,7 @@ export class Initial1764000000000 implements MigrationInterface {
   }
 
   async down(runner: QueryRunner): Promise<void> {
-    await runner.query('DROP TABLE consumed_offsets, parked_messages, ledger_checkpoints, ledger_heads, ledger_nodes, ledger_records');
+    await runner.query('DROP TABLE consumed_offsets, parked_messages, ledger_records');
     await runner.query('DROP FUNCTION refuse_change');
   }
 }
-
-/** The ledger's role may add and read, nothing else. */
-export const auditGrants = (role: string): readonly string[] => [`GRANT SELECT, INSERT ON ${APPEND_ONLY.join(', ')} TO ${role}`];

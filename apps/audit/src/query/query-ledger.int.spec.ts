@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { migrate, withClient } from '@kms/postgres';
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
 import pg from 'pg';
-import { auditGrants, Initial1764000000000 } from '../migrations/1764000000000-initial.ts';
+import { AUDIT_MIGRATIONS, auditGrants } from '../migrations/index.ts';
 import { queryLedger } from './query-ledger.ts';
 
 const ORGANIZATION = '1'.repeat(24);
@@ -21,7 +21,7 @@ const FILL = `
 beforeAll(async () => {
   postgres = await startTestPostgres();
   database = await postgres.createDatabase();
-  await migrate({ ...database, migrations: [Initial1764000000000], grants: auditGrants });
+  await migrate({ ...database, migrations: AUDIT_MIGRATIONS, grants: auditGrants });
   await withClient(database.serviceUrl, (client) => client.query(FILL));
   await withClient(database.ownerUrl, async (client) => {
     await client.query("SELECT brin_summarize_new_values('ledger_by_time')");
