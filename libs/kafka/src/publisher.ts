@@ -1,4 +1,5 @@
 import type { EventPublisher } from '@kms/journal';
+import { failpoint } from '@kms/platform';
 import { Partitioners, type Kafka, type Producer } from 'kafkajs';
 import { chunks } from './chunks.ts';
 import { createClient, type KafkaOptions } from './client.ts';
@@ -62,7 +63,9 @@ export class KafkaPublisher implements EventPublisher {
     if (this.#closed) throw new Error('The publisher is closed.');
     try {
       this.#producer ??= await this.#connect();
+      failpoint('relay.read');
       for (const chunk of chunks(messages, REQUEST_LIMITS)) await this.#request(this.#producer, chunk);
+      failpoint('relay.produced');
     } catch (error) {
       await this.#discard();
       throw error;

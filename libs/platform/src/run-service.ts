@@ -1,3 +1,4 @@
+import { armFailpoints } from './failpoints.ts';
 import { createLogger, type Logger } from './logging.ts';
 import { StartupError } from './startup-error.ts';
 
@@ -53,6 +54,7 @@ export async function runService(
   process.on('unhandledRejection', fail);
 
   try {
+    armFailpoints(process.env);
     service = await start(logger, fail);
     process.send?.({ ready: service.ready ?? {} });
   } catch (error) {

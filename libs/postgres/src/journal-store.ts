@@ -1,4 +1,5 @@
 import { SessionLostError, type Block, type Fence, type JournalStore, type Resolution, type WriterSession } from '@kms/journal';
+import { failpoint } from '@kms/platform';
 import pg from 'pg';
 import { isRefusal } from './errors.ts';
 import { commit } from './transaction.ts';
@@ -116,6 +117,7 @@ class PostgresWriterSession implements WriterSession<pg.ClientBase> {
         ? { name: 'insert-block', text: `${INSERT_BLOCK} VALUES ($1, $2, $3, $4, $5)`, values: blockValues(block) }
         : { name: 'insert-fenced-block', text: this.#insertFenced, values: [...blockValues(block), ...fenceColumns(fences)] };
     const { rowCount } = await this.#guard(this.#client.query(query), block);
+    failpoint('journal.committed');
     return rowCount === 1;
   }
 
@@ -135,7 +137,9 @@ class PostgresWriterSession implements WriterSession<pg.ClientBase> {
       await this.#guard(this.#client.query('ROLLBACK'), null);
       throw error;
     }
+    failpoint('journal.inserted');
     await this.#guard(commit(this.#client), made.block);
+    failpoint('journal.committed');
     return made.value;
   }
 

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { resolve } from 'node:path';
@@ -8,6 +7,7 @@ import { freePort, startBroker, startPostgres } from '@kms/embedded';
 import { StartupError } from '@kms/platform';
 import { makeDatabases, SERVICES, type DatabaseUrls } from './databases.ts';
 import { makeHomeFolder, openHome, writeWhole, type Home } from './home.ts';
+import { makeLogKey, migrate, serviceVariables } from './installation.ts';
 import { lockHome } from './lock.ts';
 import { runToEnd, startService, type Service, type Variables } from './processes.ts';
 import type { Stack } from './stack.ts';
@@ -30,24 +30,22 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
   const kafka = ownKafka ?? (await startStandIn(home, stack));
   await step('Migrations', stack, () => Promise.all(SERVICES.map((service) => migrate(service, databases[service], stack.signal))));
 
-  await makeLogKey(environment, home, stack);
-  const variables = await serviceVariables(home, databases, kafka, port);
-  const bootstrap = { ...variables.gateway, ADMIN_KEY_FILE: home.path('admin.key') };
+  await makeLogKey(environment, home, stack.signal);
+  const [vaultPort, auditPort] = [await freePort(), await freePort()];
+  const shared = serviceVariables(home, databases, kafka, { vault: [vaultPort], audit: [auditPort] });
+  const ports = { vault: { RPC_PORT: String(vaultPort) }, audit: { RPC_PORT: String(auditPort) }, gateway: { PORT: String(port) } };
+  const bootstrap = { ...shared.gateway, ADMIN_KEY_FILE: home.path('admin.key') };
   for (const service of SERVICES) {
     stack.assertGoing();
     // Only now: a root key that is not the data's is refused by the vault before the gateway's database gets anything new.
     if (service === 'gateway') await runToEnd('gateway', 'bootstrap', bootstrap, stack.signal);
     const logFile = home.path('logs', `${service}.log`);
     await step(`Service ${service}`, stack, () =>
-      stack.keep(`The service ${service}`, (onExit) => startService(service, variables[service], logFile, onExit, stack.signal)),
+      stack.keep(`The service ${service}`, (onExit) => startService(service, { ...shared[service], ...ports[service] }, logFile, onExit, stack.signal)),
     );
   }
   stack.assertGoing();
   await announce(home, port, begin, stack);
-}
-
-function migrate(service: Service, { ownerUrl, serviceUrl }: DatabaseUrls, signal: AbortSignal): Promise<void> {
-  return runToEnd(service, 'migrate', { OWNER_DATABASE_URL: ownerUrl, DATABASE_URL: serviceUrl }, signal);
 }
 
 async function step<T>(name: string, stack: Stack, action: () => Promise<T>): Promise<T> {
@@ -135,46 +133,6 @@ async function useKafka(environment: NodeJS.ProcessEnv, stack: Stack): Promise<V
 function select(environment: NodeJS.ProcessEnv, names: RegExp): Variables {
   const selected = Object.entries(environment).filter(([name, value]) => names.test(name) && value !== undefined);
   return Object.fromEntries(selected) as Variables;
-}
-
-/** The key that checkpoints are signed with. Once something was signed with it, another one takes its place by a person's hand only. */
-async function makeLogKey({ DEPLOYMENT }: NodeJS.ProcessEnv, home: Home, stack: Stack): Promise<void> {
-  const file = home.path('log.key');
-  if (existsSync(file)) return;
-  if (existsSync(home.path('checkpoints')))
-    throw new StartupError(`${file} is missing: the audit log cannot be signed on without the key that it was signed with.`);
-  await runToEnd('audit', 'make-log-key', { LOG_KEY_PATH: file, ...(DEPLOYMENT && { DEPLOYMENT }) }, stack.signal);
-}
-
-async function serviceVariables(
-  home: Home,
-  databases: Record<Service, DatabaseUrls>,
-  kafka: Variables,
-  port: number,
-): Promise<Record<Service, Variables>> {
-  const [vaultPort, auditPort] = [await freePort(), await freePort()];
-  const { rpcSecret, apiKeyPepper, operatorOrganizationId } = home.secrets;
-  const common = (service: Service): Variables => ({ DATABASE_URL: databases[service].serviceUrl, RPC_SECRET: rpcSecret, ...kafka });
-  const ledger = { LEDGER_ENDPOINT: `127.0.0.1:${auditPort}` };
-  const operator = { OPERATOR_ORGANIZATION_ID: operatorOrganizationId };
-  return {
-    vault: { ...common('vault'), ...ledger, KMS_ROOT_KEY_FILE: home.rootKeyFile, RPC_PORT: String(vaultPort) },
-    audit: {
-      ...common('audit'),
-      ...operator,
-      RPC_PORT: String(auditPort),
-      LOG_KEY_FILE: home.path('log.key'),
-      LOG_STATE_DIRECTORY: home.path('checkpoints'),
-    },
-    gateway: {
-      ...common('gateway'),
-      ...ledger,
-      ...operator,
-      VAULT_ENDPOINT: `127.0.0.1:${vaultPort}`,
-      PORT: String(port),
-      API_KEY_PEPPER: apiKeyPepper,
-    },
-  };
 }
 
 async function announce(home: Home, port: number, begin: number, stack: Stack): Promise<void> {

@@ -8,6 +8,12 @@ import type { Part } from './stack.ts';
 export type Service = 'vault' | 'audit' | 'gateway';
 export type Variables = Record<string, string>;
 
+/** A service that runs as a process of its own. */
+export interface ServiceProcess extends Part {
+  readonly pid: number;
+  kill(): unknown;
+}
+
 const START_DEADLINE_MS = 20_000;
 const STOP_DEADLINE_MS = 9_000;
 
@@ -53,8 +59,9 @@ export async function startService(
   logFile: string,
   onExit: () => void,
   signal: AbortSignal,
-): Promise<Part> {
-  const child = forkDetached(service, 'main', variables);
+  program = 'main',
+): Promise<ServiceProcess> {
+  const child = forkDetached(service, program, variables);
   child.stderr?.pipe(createWriteStream(logFile, { flags: 'a', mode: 0o600 }));
   const errors = collect(child);
   const exit = once(child, 'exit').then(() => 'exit' as const);
@@ -67,7 +74,7 @@ export async function startService(
   if (first === 'exit')
     throw new StartupError(plainSentence(errors()) || `The service ${service} ended before it was ready: see ${logFile}.`);
   void exit.then(onExit);
-  return { stop: () => stopProcess(child, exit), kill };
+  return { pid: child.pid as number, stop: () => stopProcess(child, exit), kill };
 }
 
 /** Asks a process to end, and ends it where it does not. */

@@ -9,6 +9,7 @@ import {
   type NodeReader,
   type TreeHead,
 } from '@kms/merkle';
+import { failpoint } from '@kms/platform';
 import type { KeptCheckpoints } from './kept-checkpoints.ts';
 import type { LogKeys } from './log-keys.ts';
 
@@ -49,7 +50,9 @@ export async function signCheckpoint(
   const extensions = [`signed-at ${time.toISOString()}`];
   const text = writeCheckpoint({ origin: keys.origin(organizationId), ...head, extensions });
   const note = writeNote(await signNote({ text, signatures: [] }, keys.signers));
+  failpoint('checkpoint.signed');
   await kept.keep(organizationId, note);
+  failpoint('checkpoint.kept');
   return note;
 }
 

@@ -1,6 +1,6 @@
 import type { Id } from '@kms/contracts';
 import type { BatchHandler, MessageBatch } from '@kms/kafka';
-import type { Logger } from '@kms/platform';
+import { failpoint, type Logger } from '@kms/platform';
 import { inTransaction } from '@kms/postgres';
 import type pg from 'pg';
 import { classify, parkMessage, toLeaf, type Leaf, type RawMessage } from '../domain/classify.ts';
@@ -47,6 +47,7 @@ export class AppendBatch implements BatchHandler {
           partition,
           nextOffset.toString(),
         ]);
+        failpoint('ledger.appended');
       });
     } catch (error) {
       broken = error as Error;

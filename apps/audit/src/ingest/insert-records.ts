@@ -1,4 +1,5 @@
 import type { Id } from '@kms/contracts';
+import { failpoint } from '@kms/platform';
 import type pg from 'pg';
 import type { Leaf } from '../domain/classify.ts';
 import { extendTree, readHead } from './extend-tree.ts';
@@ -46,6 +47,7 @@ export async function insertRecords(client: pg.ClientBase, organizationId: Id, l
     ],
   });
   await extendTree(client, organizationId, head, hashes);
+  failpoint('ledger.tree-extended');
   for (const [index, leaf] of leaves.entries()) if (leaf.isParked) await keepMessage(client, organizationId, size + index, leaf);
 }
 
