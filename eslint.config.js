@@ -56,7 +56,14 @@ export default tseslint.config(
             },
             {
               sourceTag: 'layer:tool',
-              onlyDependOnLibsWithTags: ['layer:contract', 'layer:pure', 'layer:platform', 'layer:embedded', 'layer:testing'],
+              onlyDependOnLibsWithTags: [
+                'layer:contract',
+                'layer:pure',
+                'layer:platform',
+                'layer:embedded',
+                'layer:testing',
+                'scope:launcher',
+              ],
             },
           ],
         },
@@ -73,7 +80,7 @@ export default tseslint.config(
   },
   {
     files: ['apps/{gateway,vault,audit}/src/**/*.ts', 'libs/*/src/**/*.ts', 'tools/*/src/**/*.ts'],
-    ignores: ['**/*.spec.ts', 'libs/testing/**', 'apps/*/src/domain/**'],
+    ignores: ['**/*.spec.ts', 'libs/testing/**', 'tools/chaos/**', 'apps/*/src/domain/**'],
     rules: { 'no-restricted-imports': ['error', { patterns: [{ group: ['@kms/testing'], message: 'Test helpers are for specs.' }] }] },
   },
   {

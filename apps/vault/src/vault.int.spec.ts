@@ -71,6 +71,18 @@ async function end(): Promise<void> {
 }
 
 describe('the vault', () => {
+  it('reads a record once at a time, however many reveals wait for it, and begins anew for those who came during a reading', async () => {
+    await create();
+    let questions = 0;
+    const counted = { query: (text: pg.QueryConfig) => (questions += 1) && pool.query(text) } as unknown as pg.Pool;
+    const cache = new RecordCache(counted, new KeyRing(new LocalRootKey(randomBytes(32))));
+    const key = { organizationId: caller.organizationId, environment: caller.environment, handler: 'gone', version: null };
+    expect(await Promise.all(Array.from({ length: 50 }, () => cache.reload(key)))).toEqual(Array.from({ length: 50 }, () => null));
+    expect(questions).toBe(2);
+    await cache.reload(key);
+    expect(questions).toBe(3);
+  });
+
   it('reveals what was stored, at the revision asked for, and any version by its number', async () => {
     await create('one');
     expect(await reveal(1)).toEqual({

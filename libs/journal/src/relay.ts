@@ -77,14 +77,21 @@ export const DEFAULT_TIMING: RelayTiming = { gatherFor: 20, watermarkEvery: 250,
 
 /** Small enough that making a batch ready does not hold up the process for long, large enough that its fixed costs are spread. */
 const MAX_BATCH_BYTES = 256 * 1024;
-/** Most events sent and not yet known to be in the ledger: beyond it the relay waits for the ledger. */
-const MAX_UNACKNOWLEDGED = 50_000;
+/**
+ * Most events sent and not yet known to be in the ledger: beyond it the relay waits for the ledger. It begins small and doubles as the
+ * ledger follows; when the ledger stands still it begins anew, so that what is sent again never drowns in itself (TCP's slow start,
+ * RFC 5681, for the same reason).
+ */
+const FIRST_WINDOW = 1_000;
+const LARGEST_WINDOW = 50_000;
 
 /** How far one writer's events have come. */
 interface Tail {
   writer: string;
   sent: number;
   acknowledged: number;
+  /** Most events that may be sent beyond the watermark now. */
+  window: number;
   /** The writer's last number where it is known to be final, else null: the writer is still open. */
   last: number | null;
   /** When the watermark moved last, or when something was first sent beyond it. */
@@ -129,7 +136,7 @@ export class Relay {
   #beginWriter(writer: string): { writer: string; recent: RecentBlocks } {
     // The former writer's connection is gone, so its lock is free: it comes back as an orphan, with its end known.
     if (this.#own !== null) this.#tails.delete(this.#own.writer);
-    this.#tails.set(writer, { writer, sent: 0, acknowledged: 0, last: null, movedAt: this.#options.now() });
+    this.#tails.set(writer, { writer, sent: 0, acknowledged: 0, window: FIRST_WINDOW, last: null, movedAt: this.#options.now() });
     return { writer, recent: new RecentBlocks() };
   }
 
@@ -184,7 +191,7 @@ export class Relay {
     const now = this.#options.now();
     if (now < this.#nextAdoption) return;
     for (const { writer, acknowledged, last } of await this.#options.store.adoptOrphans()) {
-      this.#tails.set(writer, { writer, sent: acknowledged, acknowledged, last, movedAt: now });
+      this.#tails.set(writer, { writer, sent: acknowledged, acknowledged, window: FIRST_WINDOW, last, movedAt: now });
       await this.#closeIfDone(writer);
     }
     this.#nextAdoption = now + this.#timing.adoptEvery;
@@ -201,7 +208,7 @@ export class Relay {
   /** Sends the tail's next blocks. Answers whether they were many: then there may be more, and nothing is gained by waiting. */
   async #publishNext(tail: Tail): Promise<boolean> {
     const { publisher, keyOf, now } = this.#options;
-    if (tail.sent === tail.last || tail.sent - tail.acknowledged >= MAX_UNACKNOWLEDGED) return false;
+    if (tail.sent === tail.last || tail.sent - tail.acknowledged >= tail.window) return false;
     const blocks = await this.#nextBlocks(tail);
     const lastBlock = blocks.at(-1);
     if (lastBlock === undefined) return false;
@@ -232,6 +239,7 @@ export class Relay {
     const tail = this.#tails.get(writer);
     if (tail === undefined || sequence <= tail.acknowledged) return;
     tail.acknowledged = sequence;
+    tail.window = Math.min(tail.window * 2, LARGEST_WINDOW);
     tail.sent = Math.max(tail.sent, sequence);
     tail.movedAt = this.#options.now();
     await this.#options.store.acknowledge(writer, sequence);
@@ -241,6 +249,7 @@ export class Relay {
   #resendIfStalled(tail: Tail): void {
     if (tail.sent === tail.acknowledged || this.#options.now() - tail.movedAt < this.#timing.resendAfter) return;
     tail.sent = tail.acknowledged;
+    tail.window = FIRST_WINDOW;
     tail.movedAt = this.#options.now();
     this.#woken = true;
   }

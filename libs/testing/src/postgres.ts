@@ -14,6 +14,7 @@ export interface TestDatabase {
 }
 
 export interface TestPostgres {
+  readonly superuserUrl: string;
   /** Makes an empty database with an owner's and a service's role. */
   createDatabase(): Promise<TestDatabase>;
   stop(): Promise<void>;
@@ -25,6 +26,7 @@ export async function startTestPostgres(): Promise<TestPostgres> {
   await chmod(folder, 0o755);
   const postgres = await startPostgres({ directory: join(folder, 'postgres'), password: randomBytes(8).toString('hex') });
   return {
+    superuserUrl: postgres.superuserUrl,
     createDatabase: () => createDatabase(postgres.superuserUrl),
     async stop() {
       await postgres.stop();

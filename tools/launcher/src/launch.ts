@@ -41,7 +41,9 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
     if (service === 'gateway') await runToEnd('gateway', 'bootstrap', bootstrap, stack.signal);
     const logFile = home.path('logs', `${service}.log`);
     await step(`Service ${service}`, stack, () =>
-      stack.keep(`The service ${service}`, (onExit) => startService(service, { ...shared[service], ...ports[service] }, logFile, onExit, stack.signal)),
+      stack.keep(`The service ${service}`, (onExit) =>
+        startService(service, { ...shared[service], ...ports[service] }, logFile, onExit, stack.signal),
+      ),
     );
   }
   stack.assertGoing();

@@ -30,6 +30,8 @@ const MAX_RECORDS = 10_000;
  */
 export class RecordCache {
   readonly #records = new LRUCache<string, Promise<RevealRecord | null>>({ max: MAX_RECORDS });
+  /** Records that are being read, and the reading that begins after it for those who came too late for this one. */
+  readonly #readings = new Map<string, { now: Promise<RevealRecord | null>; next: Promise<RevealRecord | null> | null }>();
 
   constructor(
     readonly pool: pg.Pool,
@@ -42,9 +44,30 @@ export class RecordCache {
     return cached?.policy.revision === revision ? cached : this.reload(key);
   }
 
-  /** The record as it is stored now. What is not there is not kept. */
-  async reload(key: RecordKey): Promise<RevealRecord | null> {
+  /**
+   * The record as it is stored now: read by a reading that begins after this call. What is not there is not kept. Those who call during a
+   * reading share the next one, so that a database that is slow gets one question a record at a time, however many reveals wait.
+   */
+  reload(key: RecordKey): Promise<RevealRecord | null> {
     const text = keyText(key);
+    const reading = this.#readings.get(text);
+    if (reading === undefined) return this.#begin(key, text);
+    const begin = () => this.#begin(key, text);
+    return (reading.next ??= reading.now.then(begin, begin));
+  }
+
+  #begin(key: RecordKey, text: string): Promise<RevealRecord | null> {
+    const now = this.#readAndKeep(key, text);
+    const reading = { now, next: null };
+    this.#readings.set(text, reading);
+    const forget = () => {
+      if (reading.next === null) this.#readings.delete(text);
+    };
+    now.then(forget, forget);
+    return now;
+  }
+
+  async #readAndKeep(key: RecordKey, text: string): Promise<RevealRecord | null> {
     const reading = this.#read(key);
     this.#records.set(text, reading);
     try {

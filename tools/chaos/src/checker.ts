@@ -1,0 +1,104 @@
+/** What a client knows of one of its requests. */
+export interface ClientLine {
+  requestId: string;
+  action: 'reveal' | 'change';
+  /**
+   * `done`: the content was revealed, or the change acknowledged. `denied`: refused for good, which is recorded too. `unavailable`: a 503.
+   * `unknown`: no whole answer came.
+   */
+  outcome: 'done' | 'denied' | 'unavailable' | 'unknown';
+  /** What the answer said of its record: `<id>; writer=…; sequence=…; hash=…`. */
+  receipt: string | null;
+}
+
+/** An event, wherever it was found. */
+export interface Found {
+  writer: string;
+  sequence: number;
+  /** SHA-256 of its bytes, in hexadecimal. */
+  hash: string;
+}
+
+export interface LedgerRecord extends Found {
+  id: string;
+  /** Null for what no client asked for: the first API key. */
+  requestId: string | null;
+  outcome: string;
+}
+
+export interface Evidence {
+  client: readonly ClientLine[];
+  /** Both journals' events, and what is wrong with the chains themselves. */
+  journal: readonly Found[];
+  brokenChains: readonly string[];
+  topic: readonly Found[];
+  ledger: readonly LedgerRecord[];
+  /** What is wrong with the trees: heads and checkpoints that are not those of the records. */
+  brokenTrees: readonly string[];
+}
+
+export interface Verdict {
+  violations: string[];
+  counts: Record<'done' | 'denied' | 'unavailable' | 'unknown' | 'events' | 'undelivered', number>;
+}
+
+const place = ({ writer, sequence }: Found) => `${writer}/${sequence}`;
+
+/**
+ * Compares what a client was told with what journals, topic and ledger hold. Nothing may be revealed or acknowledged without exactly one
+ * record; every committed event is in the ledger, once and unchanged; every record is of a request that was made. A request whose outcome
+ * is not known may have a record that was never delivered: those are counted.
+ */
+export function check({ client, journal, brokenChains, topic, ledger, brokenTrees }: Evidence): Verdict {
+  const violations = [...brokenChains, ...brokenTrees];
+  const counts = { done: 0, denied: 0, unavailable: 0, unknown: 0, events: journal.length, undelivered: 0 };
+  const records = groupBy(ledger, ({ requestId }) => requestId);
+
+  for (const line of client) {
+    counts[line.outcome] += 1;
+    const own = records.get(line.requestId) ?? [];
+    const wanted = { done: 'success', denied: 'denied' }[line.outcome as string];
+    const matching = own.filter(({ outcome }) => outcome === wanted);
+    if (wanted === undefined) {
+      if (own.some(({ outcome }) => outcome === 'success')) counts.undelivered += 1;
+      if (own.length > 1) violations.push(`Request ${line.requestId} has ${own.length} records.`);
+    } else if (own.length !== 1 || matching.length !== 1) {
+      violations.push(
+        `Request ${line.requestId} (${line.action} ${line.outcome}) has ${own.length} records, ${matching.length} of them ${wanted}.`,
+      );
+    } else if (line.receipt !== null && !line.receipt.startsWith(receiptOf(matching[0] as LedgerRecord))) {
+      violations.push(`Request ${line.requestId} has a receipt that is not of its record: ${line.receipt}.`);
+    }
+  }
+
+  const known = new Set(client.map(({ requestId }) => requestId));
+  for (const { requestId, id } of ledger)
+    if (requestId !== null && !known.has(requestId)) violations.push(`Record ${id} is of no request that was made.`);
+
+  const held = new Map<string, string>();
+  for (const record of ledger) {
+    if (held.has(place(record))) violations.push(`Event ${place(record)} is in the ledger twice.`);
+    held.set(place(record), record.hash);
+  }
+  const committed = new Map(journal.map((event) => [place(event), event.hash]));
+  for (const [where, hash] of committed) {
+    if (!held.has(where)) violations.push(`Event ${where} was committed and is not in the ledger.`);
+    else if (held.get(where) !== hash) violations.push(`Event ${where} is not in the ledger as it was committed.`);
+  }
+  for (const where of held.keys()) if (!committed.has(where)) violations.push(`Event ${where} is in the ledger and was never committed.`);
+  for (const event of topic)
+    if (committed.get(place(event)) !== event.hash) violations.push(`Message ${place(event)} is not what was committed.`);
+  return { violations, counts };
+}
+
+const receiptOf = ({ id, writer, sequence }: LedgerRecord) => `${id}; writer=${writer}; sequence=${sequence}; `;
+
+function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group === undefined) groups.set(keyOf(item), [item]);
+    else group.push(item);
+  }
+  return groups;
+}

@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+import type { ClientLine } from './checker.ts';
+
+/** Longest wait for an answer, in milliseconds; then the outcome is unknown. */
+const PATIENCE_MS = 5_000;
+/** Every so many requests one is a change, or a reveal from where nobody may. */
+const CHANGE_EVERY = 25;
+const DENIED_EVERY = 20;
+
+export interface LoadSettings {
+  /** The gateways' base URLs; each request goes to the next one. */
+  gateways: readonly string[];
+  apiKey: string;
+  /** Where the client keeps its own record: a line a request, each synced before the next thing is done with its answer. */
+  file: string;
+  perSecond: number;
+}
+
+export const HANDLERS = ['chaos-0', 'chaos-1', 'chaos-2', 'chaos-3'] as const;
+export const CLOSED_HANDLER = 'chaos-closed';
+
+interface Sent {
+  outcome: ClientLine['outcome'];
+}
+
+/** A client that reveals and changes secrets at a steady rate and writes down what it was told. */
+export class Load {
+  readonly #settings: LoadSettings;
+  readonly #file: SyncedFile;
+  readonly #underWay = new Set<Promise<void>>();
+  #timer: NodeJS.Timeout | undefined;
+  #count = 0;
+  /** Requests that failed at one gateway and, asked again, at the next: none is expected while services only end in order. */
+  failedTwice = 0;
+  #failedAt = -Infinity;
+
+  private constructor(settings: LoadSettings, file: SyncedFile) {
+    this.#settings = settings;
+    this.#file = file;
+  }
+
+  static async open(settings: LoadSettings): Promise<Load> {
+    return new Load(settings, new SyncedFile(await open(settings.file, 'a', 0o600)));
+  }
+
+  start(): void {
+    const begin = performance.now();
+    this.#timer = setInterval(() => {
+      const due = ((performance.now() - begin) / 1_000) * this.#settings.perSecond;
+      while (this.#count < due) this.#send();
+    }, 10);
+  }
+
+  /** How long ago a request failed last, in milliseconds. */
+  get soundForMs(): number {
+    return performance.now() - this.#failedAt;
+  }
+
+  /** Sends no more, and waits for the answers. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all(this.#underWay);
+    await this.#file.close();
+  }
+
+  /** Stores the secrets that are revealed; its requests are written down too. */
+  async prepare(): Promise<void> {
+    for (const handler of [...HANDLERS, CLOSED_HANDLER]) {
+      const whitelist = handler === CLOSED_HANDLER ? [] : ['127.0.0.1'];
+      const { outcome } = await this.#request('change', 0, 'POST', '/kms.json', {
+        kmsEntry: { name: handler, handler, content: 'x', whitelist },
+      });
+      if (outcome !== 'done') throw new Error(`The secret ${handler} could not be stored.`);
+    }
+  }
+
+  #send(): void {
+    const count = (this.#count += 1);
+    const done = this.#once(count).finally(() => this.#underWay.delete(done));
+    this.#underWay.add(done);
+  }
+
+  async #once(count: number): Promise<void> {
+    const handler = count % DENIED_EVERY === 1 ? CLOSED_HANDLER : (HANDLERS[count % HANDLERS.length] as string);
+    const send = (attempt: number) =>
+      count % CHANGE_EVERY === 0
+        ? this.#request('change', attempt, 'PATCH', `/kms/${handler}.json`, { kmsEntry: { name: `n${count}` } })
+        : this.#request('reveal', attempt, 'GET', `/kms/reveal/${handler}.json`);
+    const first = await send(count);
+    if (first.outcome !== 'unknown' && first.outcome !== 'unavailable') return;
+    this.#failedAt = performance.now();
+    const second = await send(count + 1);
+    if (second.outcome === 'unknown' || second.outcome === 'unavailable') this.failedTwice += 1;
+  }
+
+  async #request(action: ClientLine['action'], turn: number, method: string, path: string, body?: unknown): Promise<Sent> {
+    const { gateways, apiKey } = this.#settings;
+    const requestId = randomUUID();
+    const headers = {
+      authorization: `Bearer ${apiKey}`,
+      'x-request-id': requestId,
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    };
+    let outcome: ClientLine['outcome'];
+    let receipt: string | null = null;
+    try {
+      const signal = AbortSignal.timeout(PATIENCE_MS);
+      const url = `${gateways[turn % gateways.length]}${path}`;
+      const response = await fetch(url, { method, headers, signal, ...(body !== undefined && { body: JSON.stringify(body) }) });
+      await response.json();
+      outcome = toOutcome(response.status);
+      receipt = response.headers.get('audit-record');
+    } catch {
+      outcome = 'unknown'; // Cut off, refused or too late: whether it was carried out is not known.
+    }
+    await this.#file.write(`${JSON.stringify({ requestId, action, outcome, receipt })}\n`);
+    return { outcome };
+  }
+}
+
+/** Lines in a file, each synced before its write resolves; those that come while a sync is under way share the next one. */
+class SyncedFile {
+  #waiting: string[] = [];
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(readonly file: FileHandle) {}
+
+  write(line: string): Promise<void> {
+    this.#waiting.push(line);
+    if (this.#waiting.length === 1) this.#last = this.#last.then(() => this.#writeWaiting());
+    return this.#last;
+  }
+
+  async close(): Promise<void> {
+    await this.#last;
+    await this.file.close();
+  }
+
+  async #writeWaiting(): Promise<void> {
+    const text = this.#waiting.join('');
+    this.#waiting = [];
+    await this.file.appendFile(text);
+    await this.file.datasync();
+  }
+}
+
+function toOutcome(status: number): ClientLine['outcome'] {
+  if (status === 200 || status === 201) return 'done';
+  if (status === 503) return 'unavailable';
+  if (status === 403) return 'denied';
+  throw new Error(`A status that no request of this client should get: ${status}.`);
+}
+
+export function readClientLines(file: string): ClientLine[] {
+  const text = readFileSync(file, 'utf8');
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as ClientLine);
+}

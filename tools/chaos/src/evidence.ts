@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto';
+import { AUDIT_TOPIC, parseEvent } from '@kms/contracts';
+import { chainHash, GENESIS, splitBlock } from '@kms/journal';
+import { CompactRange, SHA256_TREE } from '@kms/merkle';
+import { Kafka, logLevel } from 'kafkajs';
+import pg from 'pg';
+import type { Evidence, Found, LedgerRecord } from './checker.ts';
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+function toFound(bytes: Buffer): Found {
+  const { writer, sequence } = parseEvent(bytes);
+  return { writer, sequence: Number(sequence), hash: sha256(bytes) };
+}
+
+export async function query<Row extends pg.QueryResultRow>(url: string, text: string, values: unknown[] = []): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query<Row>(text, values)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+interface BlockRow {
+  writer: string;
+  first: number;
+  last: number;
+  events: Buffer;
+  hash: Buffer;
+}
+
+/** All events of a service's journal, each writer's numbers and chain computed anew. */
+export async function readJournal(url: string): Promise<Pick<Evidence, 'journal' | 'brokenChains'>> {
+  const rows = await query<BlockRow>(
+    url,
+    `SELECT writer, first_sequence::float8 AS first, last_sequence::float8 AS last, events, hash
+     FROM journal_blocks ORDER BY writer, first_sequence`,
+  );
+  const journal: Found[] = [];
+  const brokenChains: string[] = [];
+  let head = { writer: '', sequence: 0, hash: GENESIS };
+  for (const { writer, first, last, events, hash } of rows) {
+    if (head.writer !== writer) head = { writer, sequence: 0, hash: GENESIS };
+    if (first !== head.sequence + 1) brokenChains.push(`Writer ${writer} has a gap before ${first}.`);
+    const values = splitBlock({ firstSequence: first, lastSequence: last, events });
+    const end = values.reduce(chainHash, head.hash);
+    if (!end.equals(hash)) brokenChains.push(`Writer ${writer} has a chain that does not fit at ${last}.`);
+    journal.push(...values.map(toFound));
+    head = { writer, sequence: last, hash };
+  }
+  return { journal, brokenChains };
+}
+
+/** All records of the ledger, and each organization's tree computed anew from their bytes. */
+export async function readLedger(url: string): Promise<Pick<Evidence, 'ledger' | 'brokenTrees'>> {
+  const rows = await query<{ organization: string; index: number; bytes: Buffer }>(
+    url,
+    'SELECT organization_id AS organization, leaf_index::float8 AS index, bytes FROM ledger_records ORDER BY organization_id, leaf_index',
+  );
+  const heads = await query<{ organization: string; size: number; edge: Buffer }>(
+    url,
+    'SELECT organization_id AS organization, size::float8 AS size, edge FROM ledger_heads',
+  );
+  const edges = new Map(heads.map(({ organization, size, edge }) => [`${organization}/${size}`, edge]));
+  const trees = new Map<string, CompactRange>();
+  const brokenTrees: string[] = [];
+  const ledger: LedgerRecord[] = [];
+  for (const { organization, index, bytes } of rows) {
+    const tree = trees.get(organization) ?? CompactRange.empty();
+    trees.set(organization, tree);
+    if (tree.size !== index) brokenTrees.push(`The ledger of ${organization} has no record ${tree.size}.`);
+    tree.append(SHA256_TREE.leaf(bytes));
+    const edge = edges.get(`${organization}/${tree.size}`);
+    if (edge !== undefined && !edge.equals(Buffer.concat(tree.hashes())))
+      brokenTrees.push(`The tree of ${organization} is not that of its first ${tree.size} records.`);
+    const { id, data } = parseEvent(bytes);
+    const isOfClient = data.action !== 'create-api-key';
+    ledger.push({ ...toFound(bytes), id, requestId: isOfClient ? data.requestId : null, outcome: data.outcome });
+  }
+  for (const [organization, { size }] of trees)
+    if (!edges.has(`${organization}/${size}`)) brokenTrees.push(`The tree of ${organization} ends before its ${size} records.`);
+  return { ledger, brokenTrees };
+}
+
+/** What is on the topic now: a broker may have lost messages, but none may be there that was not committed. */
+export async function readTopic(brokers: readonly string[]): Promise<Found[]> {
+  const kafka = new Kafka({ brokers: [...brokers], clientId: 'chaos-checker', logLevel: logLevel.NOTHING });
+  const admin = kafka.admin();
+  await admin.connect();
+  const ends = new Map((await admin.fetchTopicOffsets(AUDIT_TOPIC)).map(({ partition, low, high }) => [partition, { low, high }]));
+  await admin.disconnect();
+  const open = new Set([...ends].filter(([, { low, high }]) => low !== high).map(([partition]) => partition));
+  const found: Found[] = [];
+  if (open.size === 0) return found;
+  const consumer = kafka.consumer({ groupId: `chaos-checker-${process.pid}` });
+  await consumer.connect();
+  await consumer.subscribe({ topics: [AUDIT_TOPIC], fromBeginning: true });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
+      void consumer.run({
+        eachMessage: async ({ partition, message }) => {
+          found.push(toFound(message.value as Buffer));
+          if (BigInt(message.offset) + 1n >= BigInt(ends.get(partition)?.high ?? '0')) open.delete(partition);
+          if (open.size === 0) resolve();
+        },
+      });
+    });
+  } finally {
+    await consumer.disconnect();
+  }
+  return found;
+}

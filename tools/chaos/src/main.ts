@@ -1,0 +1,81 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { StartupError } from '@kms/platform';
+import { runChaos, type ChaosResult, type ChaosSettings } from './run.ts';
+
+const HELP = `Strikes a suite of its own with faults under load, and checks that no record is lost, doubled or changed.
+
+  npm run chaos -- [--minutes 5] [--seed 7] [--brokers stand-in|1|3] [--instances 2] [--rate 200] [--only <part of a name>]... [--keep]
+
+Each fault strikes at least once. The last line is ok, or the first violation, with exit code 1. --brokers 1 and 3 are Apache Kafka.
+--keep leaves the folder with the logs and the client's record.
+`;
+
+type Settings = Omit<ChaosSettings, 'directory' | 'say'>;
+
+function settings(): (Settings & { keep: boolean }) | null {
+  const options = {
+    minutes: { type: 'string', default: '5' },
+    seed: { type: 'string', default: String(Date.now() % 100_000) },
+    brokers: { type: 'string', default: 'stand-in' },
+    instances: { type: 'string', default: '2' },
+    rate: { type: 'string', default: '200' },
+    only: { type: 'string', multiple: true },
+    keep: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  } as const;
+  const { values } = parse(() => parseArgs({ options }));
+  if (values.help) return null;
+  const number = (name: 'minutes' | 'seed' | 'instances' | 'rate', from: number, to: number) => {
+    const value = Number(values[name]);
+    if (values[name] !== '' && value >= from && value <= to) return value;
+    throw new StartupError(`--${name} must be a number from ${from} to ${to}.`);
+  };
+  if (!['stand-in', '1', '3'].includes(values.brokers)) throw new StartupError('--brokers must be stand-in, 1 or 3.');
+  return {
+    durationMs: number('minutes', 0, 10_000) * 60_000,
+    seed: Math.trunc(number('seed', 0, 2 ** 32 - 1)),
+    instances: Math.trunc(number('instances', 1, 8)),
+    perSecond: number('rate', 1, 5_000),
+    brokers: values.brokers === 'stand-in' ? 'stand-in' : (Number(values.brokers) as 1 | 3),
+    ...(values.only && { only: values.only }),
+    keep: values.keep,
+  };
+}
+
+function parse<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new StartupError(`${(error as Error).message}\n\n${HELP}`, { cause: error });
+  }
+}
+
+function print({ strikes, counts, violations }: ChaosResult): void {
+  console.log('\n| fault | strikes | longest lag s |\n| --- | --- | --- |');
+  for (const [name, { count, longestLagMs }] of strikes) console.log(`| ${name} | ${count} | ${(longestLagMs / 1_000).toFixed(1)} |`);
+  const { done, denied, unavailable, unknown, events, undelivered } = counts;
+  console.log(`\n${done} done, ${denied} denied, ${unavailable} unavailable, ${unknown} unknown; ${events} events committed;`);
+  console.log(`${undelivered} records of requests whose answer was not delivered; ${violations.length} violations.`);
+  console.log(violations[0] ?? 'ok');
+}
+
+async function main(): Promise<void> {
+  const given = settings();
+  if (given === null) return void process.stdout.write(HELP);
+  const directory = await mkdtemp(join(tmpdir(), 'kms-chaos-'));
+  await chmod(directory, 0o755);
+  console.log(`Seed ${given.seed}, ${given.instances} of each service, brokers: ${given.brokers}.`);
+  const result = await runChaos({ ...given, directory, say: (line) => console.log(line) }).finally(() =>
+    given.keep ? console.log(`Logs and the client's record are in ${directory}.`) : rm(directory, { recursive: true, force: true }),
+  );
+  print(result);
+  if (result.violations.length > 0) process.exitCode = 1;
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof StartupError ? error.message : String((error as Error).stack)}\n`);
+  process.exitCode = 1;
+});
