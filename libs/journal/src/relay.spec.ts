@@ -70,6 +70,41 @@ describe('a relay', () => {
     expect(reads()).toBe(1);
   });
 
+  it('brings a long tail through a broker that keeps only the newest 1,500 events', async () => {
+    const journal = new MemoryJournal();
+    const session = await new MemoryJournalStore(journal).open();
+    const events = Array.from({ length: 10_000 }, (_, index) => String(index + 1).padEnd(1_024));
+    await session.insert(blockOf(session.writer, events.slice(0, 1)), []);
+    for (let end = 100; end <= events.length; end += 100) {
+      const first = Math.max(2, end - 99);
+      await session.insert({ ...blockOf(session.writer, events.slice(first - 1, end)), firstSequence: first, lastSequence: end }, []);
+    }
+    await session.close();
+    const ledger = new Set<number>();
+    let kept: number[] = [];
+    let watermark = 0;
+    let sent = 0;
+    const publisher = {
+      publish: async (messages: readonly Message[]) => {
+        sent += messages.length;
+        kept = [...kept, ...messages.map(({ value }) => Number(value.toString()))].slice(-1_500);
+      },
+    };
+    const watermarks = async (writers: readonly { writer: string; from: number }[]) => {
+      for (const sequence of kept.splice(0)) ledger.add(sequence);
+      while (ledger.has(watermark + 1)) watermark += 1;
+      return writers.map(({ writer }) => ({ writer, sequence: watermark }));
+    };
+    // The ledger is asked rarely, so that all that may be sent is sent in between.
+    const timing = { ...TIMING, watermarkEvery: 50, resendAfter: 60 };
+    const relay = new Relay({ store: new MemoryRelayStore(journal), publisher, ledger: { watermarks }, keyOf: () => 'key', timing });
+    relay.start();
+    await until(() => journal.writers.get(session.writer)?.isClosed === true);
+    await relay.stop();
+    expect(watermark).toBe(10_000);
+    expect(sent).toBeLessThan(40_000);
+  });
+
   it('tells of a step that fails, and of the same step once it goes well', async () => {
     const { relay, ledger, block, steps } = await scene({ fails: (time) => time <= 2 });
     relay.start();
