@@ -184,10 +184,11 @@ describe('the suite', () => {
 });
 
 describe('the README', () => {
-  const [install, session = '', develop, ...others] = readmeBlocks();
+  const [install, session = '', containers, develop, ...others] = readmeBlocks();
 
-  it('has no lines to run but the two commands, one session, and the tests', () => {
-    expect([install, develop, others]).toEqual(['npm ci\nnpm start\n', 'npm ci\nnpm test\n', []]);
+  it('has no lines to run but the two commands, one session, the containers’ and the tests', () => {
+    const compose = 'npm ci && npm run build\nnode tools/containers/make-secrets.mjs\ndocker compose up --build\n';
+    expect([install, containers, develop, others]).toEqual(['npm ci\nnpm start\n', compose, 'npm ci\nnpm test\n', []]);
   });
 
   it('prints a session that works as it is printed', async () => {
