@@ -12,12 +12,10 @@ import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-const { values: given } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, out: { type: 'string' }, against: { type: 'string' } },
-});
-const earlier = given.against === undefined ? null : JSON.parse(readFileSync(given.against, 'utf8'));
-const SECONDS = given.quick ? 4 : 10;
-const LAG_PROBES = given.quick ? 20 : 100;
+const { quick, out, against } = parameters();
+const earlier = against === undefined ? null : readEarlier(against);
+const SECONDS = quick ? 4 : 10;
+const LAG_PROBES = quick ? 20 : 100;
 const TICKS_PER_SECOND = 100;
 
 const folder = mkdtempSync(join(tmpdir(), 'kms-bench-'));
@@ -40,7 +38,7 @@ try {
     body: JSON.stringify({ kmsEntry }),
   });
   const url = `${baseUrl}/kms/reveal/bench.json`;
-  await autocannon({ url, headers, connections: 64, duration: given.quick ? 2 : 3 });
+  await autocannon({ url, headers, connections: 64, duration: quick ? 2 : 3 });
 
   console.log(`${cpus().length} cores, Node ${process.versions.node}, stand-in broker, ${SECONDS} s each; CPU in µs per reveal\n`);
   console.log(
@@ -57,6 +55,7 @@ try {
     const before = cpuTicks();
     const load = await autocannon({ url, headers, connections, duration: SECONDS });
     const after = cpuTicks();
+    const { count: recordsAfter } = await newestRecord(baseUrl, headers);
     const count = load['2xx'];
     const cost = (name) => ((after[name] ?? 0) - (before[name] ?? 0)) / TICKS_PER_SECOND / count;
     const names = ['gateway', 'vault', 'kms_vault', 'audit', 'kms_audit', 'broker-process', 'generator'];
@@ -67,7 +66,7 @@ try {
     const [gateway, vault, postgres, audit, , broker, generator] = names.map((name) => cost(name) * 1e3);
     const cpuMsPerReveal = { gateway, vault, postgres, audit, broker, generator };
     result.reveal.push({ connections, revealsPerSecond: rate, p50Ms: p50, p99Ms: p99, cpuMsPerReveal, records, entries: 1 });
-    if (connections === 64) result.ledger = { recordsPerSecond: rate, cpuMsPerRecord: (cost('audit') + cost('kms_audit')) * 1e3 };
+    if (connections === 64) result.ledger = ledgerCost(recordsAfter - records, load.duration, cost('audit') + cost('kms_audit'), count);
   }
   await caughtUp(baseUrl, headers);
   result.ledger.lagMsP99 = await lag(baseUrl, headers);
@@ -75,7 +74,7 @@ try {
   console.log(`\nThe ledger followed ${recordsPerSecond} records/s at ${Math.round(cpuMsPerRecord * 1e3)} µs each (64 connections).`);
   console.log(`From a reveal to its record in the ledger: p99 ${Math.round(lagMsP99)} ms over ${LAG_PROBES} reveals, one at a time.`);
   if (earlier !== null) compare(result, earlier);
-  if (given.out !== undefined) writeFileSync(given.out, `${JSON.stringify(result, null, 2)}\n`);
+  if (out !== undefined) writeFileSync(out, `${JSON.stringify(result, null, 2)}\n`);
 } finally {
   const exit = once(launcher, 'exit');
   if (launcher.exitCode === null && launcher.kill('SIGTERM')) await exit;
@@ -87,6 +86,11 @@ async function newestRecord(baseUrl, headers) {
   const answer = await fetch(`${baseUrl}/audit.json?handler=bench&outcome=success&size=1`, { headers });
   const { count, elements } = await answer.json();
   return { count, id: elements[0]?.id };
+}
+
+/** What the ledger took in while it followed the reveals, and what a record cost it. */
+function ledgerCost(arrived, seconds, cpuSecondsPerReveal, reveals) {
+  return { recordsPerSecond: Math.round(arrived / seconds), cpuMsPerRecord: ((cpuSecondsPerReveal * reveals) / arrived) * 1e3 };
 }
 
 /** Waits until the ledger grows no more. */
@@ -122,6 +126,29 @@ function compare(result, earlier) {
     const ratios = [line.revealsPerSecond / other.revealsPerSecond, total(line) / total(other)].map((ratio) => ratio.toFixed(2));
     console.log(`| ${[line.connections, ...ratios].join(' | ')} |`);
   }
+}
+
+function parameters() {
+  try {
+    return parseArgs({
+      options: { quick: { type: 'boolean', default: false }, out: { type: 'string' }, against: { type: 'string' } },
+    }).values;
+  } catch (error) {
+    return refuse(error.message);
+  }
+}
+
+function readEarlier(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    return refuse(`The earlier run ${file} cannot be read: ${error.code ?? 'it is not JSON'}.`);
+  }
+}
+
+function refuse(sentence) {
+  process.stderr.write(`${sentence}\n`);
+  process.exit(1);
 }
 
 async function ready(child) {

@@ -1,7 +1,7 @@
 // Makes what docker-compose.yml needs and what no default may stand in for: .env and the files in secrets/. It never replaces one.
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createIdGenerator } from '@kms/contracts';
@@ -17,6 +17,7 @@ function refuse(sentence) {
 
 const there = ['.env', 'secrets'].map((name) => join(folder, name)).find((path) => existsSync(path));
 if (there !== undefined) refuse(`${there} is there already: what it holds may be in use, and is not replaced.`);
+if (!existsSync(folder)) refuse(`The folder ${folder} is not there.`);
 if (!existsSync(keyMaker)) refuse('The services are not built: run npm ci and npm run build first.');
 
 const value = (name) => (name === 'OPERATOR_ORGANIZATION_ID' ? randomBytes(12) : randomBytes(32)).toString('hex');
@@ -32,7 +33,10 @@ const made = spawnSync(process.execPath, [keyMaker], {
   env: { LOG_KEY_PATH: join(secrets, 'log.key'), ...(process.env.DEPLOYMENT && { DEPLOYMENT: process.env.DEPLOYMENT }) },
   stdio: ['ignore', 'inherit', 'inherit'],
 });
-if (made.status !== 0) process.exit(1);
+if (made.status !== 0) {
+  rmSync(secrets, { recursive: true });
+  process.exit(1);
+}
 const { formatApiKey, SECRET_BYTES } = await import('../../apps/gateway/dist/domain/api-key.js');
 const adminKey = formatApiKey('production', createIdGenerator({ now: Date.now, randomBytes })(), randomBytes(SECRET_BYTES));
 writeFileSync(join(secrets, 'admin.key'), `${adminKey}\n`, { mode: 0o600, flag: 'wx', flush: true });

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { waitFor } from '@kms/testing';
-import { postgresPids, servicePid, whileStopped } from './inspect.ts';
+import { waitFor, whileStopped } from '@kms/testing';
+import { postgresPids, servicePid } from './inspect.ts';
 import { Suite } from './suite.ts';
 
 let suite: Suite;

@@ -46,16 +46,6 @@ export function postgresPids(home: string): number[] {
   return [pid, ...childrenOf(pid)];
 }
 
-/** Stops processes, as a machine that stands still would: their connections stay. They go on once `work` is done. */
-export async function whileStopped<T>(pids: readonly number[], work: () => Promise<T>): Promise<T> {
-  for (const pid of pids) process.kill(pid, 'SIGSTOP');
-  try {
-    return await work();
-  } finally {
-    for (const pid of pids) process.kill(pid, 'SIGCONT');
-  }
-}
-
 function childrenOf(parent: number): number[] {
   const pids = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name));
   // After the name in parentheses: the state, then the parent (proc(5)).

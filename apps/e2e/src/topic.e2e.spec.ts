@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { AUDIT_CONTENT_TYPE, EVENT_TYPES } from '@kms/contracts';
+import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, EVENT_TYPES } from '@kms/contracts';
+import { readTopic } from '@kms/testing';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { ROOT, Suite } from './suite.ts';
-import { readTopic } from './topic.ts';
 
 /** The ledger makes this one itself, of a message that is no event: it is never on the topic. */
 const NOT_ON_THE_TOPIC = 'kms.message.parked.v1';
@@ -38,7 +38,7 @@ describe('the audit topic', () => {
     await session();
     const wanted = new Set<string>(EVENT_TYPES.filter((type) => type !== NOT_ON_THE_TOPIC));
     const typeOf = ({ value }: { value: string }) => (JSON.parse(value) as { type: string }).type;
-    const messages = await readTopic(await suite.brokers(), (sofar) => new Set(sofar.map(typeOf)).size === wanted.size);
+    const messages = await readTopic(await suite.brokers(), AUDIT_TOPIC, (sofar) => new Set(sofar.map(typeOf)).size === wanted.size);
     expect(new Set(messages.map(typeOf))).toEqual(wanted);
 
     const schema = JSON.parse(readFileSync(join(ROOT, 'docs', 'events', 'audit-event.schema.json'), 'utf8')) as object;

@@ -16,6 +16,7 @@ const record = (sequence: number, requestId: string | null, outcome: string): Le
   id: `id-${sequence}`,
   requestId,
   outcome,
+  chain: `chain ${sequence}`,
 });
 
 let evidence: Draft;
@@ -24,7 +25,7 @@ beforeEach(() => {
   const ledger = [record(1, 'a', 'success'), record(2, 'b', 'denied'), record(3, null, 'success')];
   const found = ledger.map(({ writer, sequence, hash }) => ({ writer, sequence, hash }));
   const client = [
-    line('a', 'done', 'id-1; writer=w; sequence=1; hash=…'),
+    line('a', 'done', 'id-1; writer=w; sequence=1; hash=chain 1'),
     line('b', 'denied'),
     line('c', 'unavailable'),
     line('d', 'unknown'),
@@ -38,7 +39,7 @@ describe('the checker', () => {
   it('finds nothing where every record is in its place', () => {
     expect(check(evidence as Evidence)).toEqual({
       violations: [],
-      counts: { done: 1, denied: 1, unavailable: 1, unknown: 1, events: 3, undelivered: 0 },
+      counts: { done: 1, denied: 1, unavailable: 1, unknown: 1, wrong: 0, events: 3, undelivered: 0 },
     });
   });
 
@@ -51,7 +52,12 @@ describe('the checker', () => {
     ['a reveal without a record', () => evidence.client.push(line('e', 'done')), /Request e .* has 0 records/],
     ['a reveal with a refusal’s record', () => void (evidence.client[1] = line('b', 'done')), /Request b .* 0 of them success/],
     ['a refusal without a record', () => evidence.client.push(line('e', 'denied')), /Request e .* has 0 records/],
-    ['a receipt of another record', () => void (evidence.client[0] = line('a', 'done', 'id-2; writer=w; sequence=1; hash=…')), /a receipt/],
+    [
+      'a receipt of another chain',
+      () => void (evidence.client[0] = line('a', 'done', 'id-1; writer=w; sequence=1; hash=chain 2')),
+      /a receipt/,
+    ],
+    ['a status that nobody should get', () => evidence.client.push(line('e', 'wrong')), /Request e .* a status that it should not get/],
     ['a request with two records', () => evidence.ledger.push(record(4, 'a', 'success')), /Request a .* has 2 records/],
     ['a record of no request', () => evidence.ledger.push(record(4, 'x', 'success')), /Record id-4 is of no request/],
     ['an event that is in the ledger twice', () => evidence.ledger.push(record(3, null, 'success')), /w\/3 is in the ledger twice/],

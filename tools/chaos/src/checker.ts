@@ -4,9 +4,9 @@ export interface ClientLine {
   action: 'reveal' | 'change';
   /**
    * `done`: the content was revealed, or the change acknowledged. `denied`: refused for good, which is recorded too. `unavailable`: a 503.
-   * `unknown`: no whole answer came.
+   * `unknown`: no whole answer came. `wrong`: a status that no request of this client should get.
    */
-  outcome: 'done' | 'denied' | 'unavailable' | 'unknown';
+  outcome: 'done' | 'denied' | 'unavailable' | 'unknown' | 'wrong';
   /** What the answer said of its record: `<id>; writer=…; sequence=…; hash=…`. */
   receipt: string | null;
 }
@@ -24,6 +24,8 @@ export interface LedgerRecord extends Found {
   /** Null for what no client asked for: the first API key. */
   requestId: string | null;
   outcome: string;
+  /** The writer's chain up to this event, in hexadecimal. */
+  chain: string;
 }
 
 export interface Evidence {
@@ -39,7 +41,7 @@ export interface Evidence {
 
 export interface Verdict {
   violations: string[];
-  counts: Record<'done' | 'denied' | 'unavailable' | 'unknown' | 'events' | 'undelivered', number>;
+  counts: Record<ClientLine['outcome'] | 'events' | 'undelivered', number>;
 }
 
 const place = ({ writer, sequence }: Found) => `${writer}/${sequence}`;
@@ -51,11 +53,13 @@ const place = ({ writer, sequence }: Found) => `${writer}/${sequence}`;
  */
 export function check({ client, journal, brokenChains, topic, ledger, brokenTrees }: Evidence): Verdict {
   const violations = [...brokenChains, ...brokenTrees];
-  const counts = { done: 0, denied: 0, unavailable: 0, unknown: 0, events: journal.length, undelivered: 0 };
+  const counts = { done: 0, denied: 0, unavailable: 0, unknown: 0, wrong: 0, events: journal.length, undelivered: 0 };
   const records = groupBy(ledger, ({ requestId }) => requestId);
 
   for (const line of client) {
     counts[line.outcome] += 1;
+    if (line.outcome === 'wrong')
+      violations.push(`Request ${line.requestId} (${line.action}) was answered with a status that it should not get.`);
     const own = records.get(line.requestId) ?? [];
     const wanted = { done: 'success', denied: 'denied' }[line.outcome as string];
     const matching = own.filter(({ outcome }) => outcome === wanted);
@@ -66,7 +70,7 @@ export function check({ client, journal, brokenChains, topic, ledger, brokenTree
       violations.push(
         `Request ${line.requestId} (${line.action} ${line.outcome}) has ${own.length} records, ${matching.length} of them ${wanted}.`,
       );
-    } else if (line.receipt !== null && !line.receipt.startsWith(receiptOf(matching[0] as LedgerRecord))) {
+    } else if (line.receipt !== null && line.receipt !== receiptOf(matching[0] as LedgerRecord)) {
       violations.push(`Request ${line.requestId} has a receipt that is not of its record: ${line.receipt}.`);
     }
   }
@@ -91,7 +95,7 @@ export function check({ client, journal, brokenChains, topic, ledger, brokenTree
   return { violations, counts };
 }
 
-const receiptOf = ({ id, writer, sequence }: LedgerRecord) => `${id}; writer=${writer}; sequence=${sequence}; `;
+const receiptOf = ({ id, writer, sequence, chain }: LedgerRecord) => `${id}; writer=${writer}; sequence=${sequence}; hash=${chain}`;
 
 function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { AUDIT_TOPIC, parseEvent } from '@kms/contracts';
 import { chainHash, GENESIS, splitBlock } from '@kms/journal';
-import { CompactRange, SHA256_TREE } from '@kms/merkle';
+import { CompactRange, parseCheckpoint, parseNote, SHA256_TREE } from '@kms/merkle';
+import { readTopic } from '@kms/testing/read-topic';
 import { Kafka, logLevel } from 'kafkajs';
 import pg from 'pg';
 import type { Evidence, Found, LedgerRecord } from './checker.ts';
@@ -53,7 +54,7 @@ export async function readJournal(url: string): Promise<Pick<Evidence, 'journal'
   return { journal, brokenChains };
 }
 
-/** All records of the ledger, and each organization's tree computed anew from their bytes. */
+/** All records of the ledger, and each organization's tree computed anew from their bytes: its heads and its checkpoints must be those. */
 export async function readLedger(url: string): Promise<Pick<Evidence, 'ledger' | 'brokenTrees'>> {
   const rows = await query<{ organization: string; index: number; bytes: Buffer }>(
     url,
@@ -62,6 +63,16 @@ export async function readLedger(url: string): Promise<Pick<Evidence, 'ledger' |
   const heads = await query<{ organization: string; size: number; edge: Buffer }>(
     url,
     'SELECT organization_id AS organization, size::float8 AS size, edge FROM ledger_heads',
+  );
+  const checkpoints = await query<{ organization: string; note: Buffer }>(
+    url,
+    'SELECT organization_id AS organization, note FROM ledger_checkpoints',
+  );
+  const roots = new Map(
+    checkpoints.map(({ organization, note }) => {
+      const { size, root } = parseCheckpoint(parseNote(note).text);
+      return [`${organization}/${size}`, root];
+    }),
   );
   const edges = new Map(heads.map(({ organization, size, edge }) => [`${organization}/${size}`, edge]));
   const trees = new Map<string, CompactRange>();
@@ -75,9 +86,13 @@ export async function readLedger(url: string): Promise<Pick<Evidence, 'ledger' |
     const edge = edges.get(`${organization}/${tree.size}`);
     if (edge !== undefined && !edge.equals(Buffer.concat(tree.hashes())))
       brokenTrees.push(`The tree of ${organization} is not that of its first ${tree.size} records.`);
-    const { id, data } = parseEvent(bytes);
+    const root = roots.get(`${organization}/${tree.size}`);
+    if (root !== undefined && !tree.root().every((byte, place) => byte === root[place]))
+      brokenTrees.push(`The checkpoint of ${organization} at ${tree.size} is not that of its records.`);
+    const { id, data, previoushash } = parseEvent(bytes);
+    const chain = chainHash(Buffer.from(previoushash, 'hex'), bytes).toString('hex');
     const isOfClient = data.action !== 'create-api-key';
-    ledger.push({ ...toFound(bytes), id, requestId: isOfClient ? data.requestId : null, outcome: data.outcome });
+    ledger.push({ ...toFound(bytes), id, requestId: isOfClient ? data.requestId : null, outcome: data.outcome, chain });
   }
   for (const [organization, { size }] of trees)
     if (!edges.has(`${organization}/${size}`)) brokenTrees.push(`The tree of ${organization} ends before its ${size} records.`);
@@ -85,31 +100,16 @@ export async function readLedger(url: string): Promise<Pick<Evidence, 'ledger' |
 }
 
 /** What is on the topic now: a broker may have lost messages, but none may be there that was not committed. */
-export async function readTopic(brokers: readonly string[]): Promise<Found[]> {
-  const kafka = new Kafka({ brokers: [...brokers], clientId: 'chaos-checker', logLevel: logLevel.NOTHING });
-  const admin = kafka.admin();
+export async function readMessages(brokers: readonly string[]): Promise<Found[]> {
+  const admin = new Kafka({ brokers: [...brokers], clientId: 'chaos-checker', logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
-  const ends = new Map((await admin.fetchTopicOffsets(AUDIT_TOPIC)).map(({ partition, low, high }) => [partition, { low, high }]));
-  await admin.disconnect();
-  const open = new Set([...ends].filter(([, { low, high }]) => low !== high).map(([partition]) => partition));
-  const found: Found[] = [];
-  if (open.size === 0) return found;
-  const consumer = kafka.consumer({ groupId: `chaos-checker-${process.pid}` });
-  await consumer.connect();
-  await consumer.subscribe({ topics: [AUDIT_TOPIC], fromBeginning: true });
-  try {
-    await new Promise<void>((resolve, reject) => {
-      consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
-      void consumer.run({
-        eachMessage: async ({ partition, message }) => {
-          found.push(toFound(message.value as Buffer));
-          if (BigInt(message.offset) + 1n >= BigInt(ends.get(partition)?.high ?? '0')) open.delete(partition);
-          if (open.size === 0) resolve();
-        },
-      });
-    });
-  } finally {
-    await consumer.disconnect();
-  }
-  return found;
+  const offsets = await admin.fetchTopicOffsets(AUDIT_TOPIC).finally(() => admin.disconnect());
+  const ends = new Map(offsets.filter(({ low, high }) => low !== high).map(({ partition, high }) => [partition, BigInt(high)]));
+  if (ends.size === 0) return [];
+  const messages = await readTopic(brokers, AUDIT_TOPIC, (read) => {
+    const last = read.at(-1);
+    if (last !== undefined && last.offset + 1n >= (ends.get(last.partition) ?? 0n)) ends.delete(last.partition);
+    return ends.size === 0;
+  });
+  return messages.map(({ value }) => toFound(Buffer.from(value)));
 }

@@ -1,6 +1,7 @@
 import { AUDIT_TOPIC } from '@kms/contracts';
 import type { Service, Variables } from '@kms/launcher';
 import type { Failpoint } from '@kms/platform';
+import { whileStopped } from '@kms/testing/while-stopped';
 import { Kafka, logLevel } from 'kafkajs';
 import { query } from './evidence.ts';
 import type { Instance, System } from './system.ts';
@@ -50,29 +51,17 @@ async function insist(work: () => Promise<unknown>): Promise<void> {
 /** A short time at a random length, so that strikes do not keep step with anything. */
 const moment = (random: Random, longest = 300) => pause(random() * longest);
 
-function killing(service: Service): Fault {
+/** An instance ends and is started again: killed, which may cost what was under way on it, or in order, which may not. */
+function restarting(service: Service, end: 'kill' | 'stop'): Fault {
+  const isKill = end === 'kill';
   return {
-    name: `kill ${service}`,
-    suits: any,
-    mayRefuse: true,
+    name: isKill ? `kill ${service}` : `end ${service} in order`,
+    suits: ({ settings }) => isKill || settings.instances > 1,
+    mayRefuse: isKill,
     async strike(system, random) {
       const instance = one(system, service, random);
       await moment(random);
-      await instance.kill();
-      await instance.start();
-    },
-  };
-}
-
-function ending(service: Service): Fault {
-  return {
-    name: `end ${service} in order`,
-    suits: (system) => system.settings.instances > 1,
-    mayRefuse: false,
-    async strike(system, random) {
-      const instance = one(system, service, random);
-      await moment(random);
-      await instance.stop();
+      await instance[end]();
       await instance.start();
     },
   };
@@ -142,9 +131,7 @@ const POSTGRES: readonly Fault[] = [
     async strike(system, random) {
       const sessions = await query<{ pid: number }>(system.superuserUrl, 'SELECT pid FROM pg_stat_activity');
       const pids = [system.postgresPid, ...sessions.map(({ pid }) => pid)];
-      signal(pids, 'SIGSTOP');
-      await pause(2_000 + random() * 2_000);
-      signal(pids, 'SIGCONT');
+      await whileStopped(pids, () => pause(2_000 + random() * 2_000));
     },
   },
   {
@@ -159,17 +146,6 @@ const POSTGRES: readonly Fault[] = [
   },
 ];
 
-/** Sends a signal to those of the processes that are still there. */
-function signal(pids: readonly number[], name: NodeJS.Signals): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, name);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-    }
-  }
-}
-
 /**
  * A vault stands still and loses its sessions, so that the other takes its writer over; then it goes on, and there are two relays for
  * one writer.
@@ -180,15 +156,18 @@ const TWO_RELAYS: Fault = {
   mayRefuse: true,
   async strike(system, random) {
     const { pid } = one(system, 'vault', random);
-    const { ownerUrl } = system.databases.vault;
-    const open = () =>
-      query<{ id: string }>(ownerUrl, 'SELECT id FROM journal_writers WHERE closed_at IS NULL').then((rows) => rows.map(({ id }) => id));
-    process.kill(pid, 'SIGSTOP');
-    const before = await open();
-    await query(system.superuserUrl, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'kms_vault'");
-    const deadline = performance.now() + PATIENCE_MS;
-    while ((await open()).filter((id) => before.includes(id)).length > 0 && performance.now() < deadline) await pause(100);
-    process.kill(pid, 'SIGCONT');
+    const open = async () => {
+      const rows = await query<{ id: string }>(system.databases.vault.ownerUrl, 'SELECT id FROM journal_writers WHERE closed_at IS NULL');
+      return rows.map(({ id }) => id);
+    };
+    await whileStopped([pid], async () => {
+      const before = await open();
+      await query(system.superuserUrl, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'kms_vault'");
+      await insist(async () => {
+        if ((await open()).some((id) => before.includes(id)))
+          throw new Error('The writers of a vault that stands still were not taken over.');
+      });
+    });
   },
 };
 
@@ -197,6 +176,12 @@ const admin = async <T>(system: System, work: (admin: ReturnType<Kafka['admin']>
   await client.connect();
   return work(client).finally(() => client.disconnect());
 };
+
+async function withoutAudit(system: System, work: () => Promise<void>): Promise<void> {
+  for (const instance of system.of('audit')) await instance.stop();
+  await work();
+  for (const instance of system.of('audit')) await instance.start();
+}
 
 async function allDown(system: System, brokers: readonly number[], random: Random): Promise<void> {
   for (const broker of brokers) await system.kafka?.kill(broker);
@@ -230,34 +215,29 @@ const KAFKA: readonly Fault[] = [
     name: 'delete what was not read yet',
     suits: ({ kafka }) => kafka !== undefined,
     mayRefuse: true,
-    async strike(system) {
-      for (const instance of system.of('audit')) await instance.stop();
-      await pause(500);
-      await admin(system, async (client) => {
-        const partitions = (await client.fetchTopicOffsets(AUDIT_TOPIC)).map(({ partition, high }) => ({ partition, offset: high }));
-        await client.deleteTopicRecords({ topic: AUDIT_TOPIC, partitions });
-      });
-      for (const instance of system.of('audit')) await instance.start();
-    },
+    strike: (system) =>
+      withoutAudit(system, async () => {
+        await pause(500);
+        await admin(system, async (client) => {
+          const partitions = (await client.fetchTopicOffsets(AUDIT_TOPIC)).map(({ partition, high }) => ({ partition, offset: high }));
+          await client.deleteTopicRecords({ topic: AUDIT_TOPIC, partitions });
+        });
+      }),
   },
   {
     name: "delete the consumers' offsets",
     suits: ({ kafka }) => kafka !== undefined,
     mayRefuse: true,
-    async strike(system) {
-      for (const instance of system.of('audit')) await instance.stop();
-      // A group that a member left a moment ago, or whose coordinator is being chosen anew, is not deleted yet.
-      await insist(() => admin(system, (client) => client.deleteGroups(['kms-audit'])));
-      for (const instance of system.of('audit')) await instance.start();
-    },
+    // A group that a member left a moment ago, or whose coordinator is being chosen anew, is not deleted yet.
+    strike: (system) => withoutAudit(system, () => insist(() => admin(system, (client) => client.deleteGroups(['kms-audit'])))),
   },
 ];
 
 /** Every fault there is. */
 export const FAULTS: readonly Fault[] = [
-  killing('gateway'),
-  killing('vault'),
-  killing('audit'),
+  restarting('gateway', 'kill'),
+  restarting('vault', 'kill'),
+  restarting('audit', 'kill'),
   killingAt('journal.inserted', 'vault', 3),
   killingAt('journal.committed', 'vault', 40),
   killingAt('relay.read', 'vault', 20),
@@ -266,9 +246,9 @@ export const FAULTS: readonly Fault[] = [
   killingAt('ledger.tree-extended', 'audit', 10),
   killingAt('checkpoint.signed', 'audit', 2),
   killingAt('checkpoint.kept', 'audit', 2),
-  ending('gateway'),
-  ending('vault'),
-  ending('audit'),
+  restarting('gateway', 'stop'),
+  restarting('vault', 'stop'),
+  restarting('audit', 'stop'),
   ...POSTGRES,
   TWO_RELAYS,
   ...KAFKA,

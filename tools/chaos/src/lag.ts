@@ -11,6 +11,7 @@ export class LagWatch {
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
   #lag = 0;
+  #lookedAt = performance.now();
 
   constructor(system: System) {
     this.#system = system;
@@ -18,7 +19,7 @@ export class LagWatch {
 
   start(): void {
     this.#timer = setInterval(() => {
-      // A database that is down cannot be asked: the age of the last answer counts as lag.
+      // A database that is down cannot be asked: the age of the last answer counts.
       this.#round = this.#round.then(() => this.#look()).catch(() => undefined);
     }, EVERY_MS);
   }
@@ -30,7 +31,8 @@ export class LagWatch {
 
   /** How long ago the newest event was journaled up to which the ledger has all, in milliseconds. */
   get lagMs(): number {
-    return this.#lag;
+    const age = performance.now() - this.#lookedAt;
+    return age < 2 * EVERY_MS ? this.#lag : this.#lag + age;
   }
 
   async #look(): Promise<void> {
@@ -49,6 +51,7 @@ export class LagWatch {
     this.#history.push({ at, journaled });
     while ((this.#history[1]?.journaled ?? Infinity) <= held) this.#history.shift();
     const first = this.#history[0];
-    this.#lag = first === undefined || held >= journaled ? 0 : performance.now() - first.at;
+    this.#lookedAt = performance.now();
+    this.#lag = first === undefined || held >= journaled ? 0 : this.#lookedAt - first.at;
   }
 }

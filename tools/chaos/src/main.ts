@@ -10,10 +10,11 @@ const HELP = `Strikes a suite of its own with faults under load, and checks that
   npm run chaos -- [--minutes 5] [--seed 7] [--brokers stand-in|1|3] [--instances 2] [--rate 200] [--only <part of a name>]... [--keep]
 
 Each fault strikes at least once. The last line is ok, or the first violation, with exit code 1. --brokers 1 and 3 are Apache Kafka.
+Ctrl-C lets the fault under way end, then checks what was done so far.
 --keep leaves the folder with the logs and the client's record.
 `;
 
-type Settings = Omit<ChaosSettings, 'directory' | 'say'>;
+type Settings = Omit<ChaosSettings, 'directory' | 'say' | 'signal'>;
 
 function settings(): (Settings & { keep: boolean }) | null {
   const options = {
@@ -56,8 +57,10 @@ function parse<T>(work: () => T): T {
 function print({ strikes, counts, violations }: ChaosResult): void {
   console.log('\n| fault | strikes | longest lag s |\n| --- | --- | --- |');
   for (const [name, { count, longestLagMs }] of strikes) console.log(`| ${name} | ${count} | ${(longestLagMs / 1_000).toFixed(1)} |`);
-  const { done, denied, unavailable, unknown, events, undelivered } = counts;
-  console.log(`\n${done} done, ${denied} denied, ${unavailable} unavailable, ${unknown} unknown; ${events} events committed;`);
+  const { done, denied, unavailable, unknown, wrong, events, undelivered } = counts;
+  console.log(
+    `\n${done} done, ${denied} denied, ${unavailable} unavailable, ${unknown} unknown, ${wrong} wrong; ${events} events committed;`,
+  );
   console.log(`${undelivered} records of requests whose answer was not delivered; ${violations.length} violations.`);
   console.log(violations[0] ?? 'ok');
 }
@@ -65,10 +68,16 @@ function print({ strikes, counts, violations }: ChaosResult): void {
 async function main(): Promise<void> {
   const given = settings();
   if (given === null) return void process.stdout.write(HELP);
+  const ending = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(name, () => {
+      console.log('Ending after the fault under way.');
+      ending.abort();
+    });
   const directory = await mkdtemp(join(tmpdir(), 'kms-chaos-'));
   await chmod(directory, 0o755);
   console.log(`Seed ${given.seed}, ${given.instances} of each service, brokers: ${given.brokers}.`);
-  const result = await runChaos({ ...given, directory, say: (line) => console.log(line) }).finally(() =>
+  const result = await runChaos({ ...given, directory, signal: ending.signal, say: (line) => console.log(line) }).finally(() =>
     given.keep ? console.log(`Logs and the client's record are in ${directory}.`) : rm(directory, { recursive: true, force: true }),
   );
   print(result);

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
+import { StartupError } from '@kms/platform';
 import { check, type Verdict } from './checker.ts';
 import { Load, readClientLines } from './client.ts';
-import { readJournal, readLedger, readTopic } from './evidence.ts';
+import { readJournal, readLedger, readMessages } from './evidence.ts';
 import { FAULTS, type Fault, type Random } from './faults.ts';
 import { LagWatch } from './lag.ts';
 import { System, type SystemSettings } from './system.ts';
@@ -13,6 +14,8 @@ export interface ChaosSettings extends SystemSettings {
   durationMs: number;
   /** Only the faults whose names have one of these in them; all without. */
   only?: readonly string[];
+  /** Aborted: no further fault strikes, and what was done so far is checked. */
+  signal?: AbortSignal;
   say: (line: string) => void;
 }
 
@@ -53,59 +56,58 @@ async function torment(system: System, settings: ChaosSettings): Promise<ChaosRe
   } finally {
     await lag.stop();
   }
-  const [gateway, vault] = await Promise.all(
-    [system.databases.gateway, system.databases.vault].map(({ ownerUrl }) => readJournal(ownerUrl)),
-  );
+  const { gateway, vault, audit } = system.databases;
+  const journals = [await readJournal(gateway.ownerUrl), await readJournal(vault.ownerUrl)];
   const verdict = check({
     client: readClientLines(file),
-    journal: [...(gateway?.journal ?? []), ...(vault?.journal ?? [])],
-    brokenChains: [...(gateway?.brokenChains ?? []), ...(vault?.brokenChains ?? [])],
-    topic: await readTopic(system.brokers),
-    ...(await readLedger(system.databases.audit.ownerUrl)),
+    journal: journals.flatMap(({ journal }) => journal),
+    brokenChains: journals.flatMap(({ brokenChains }) => brokenChains),
+    topic: await readMessages(system.brokers),
+    ...(await readLedger(audit.ownerUrl)),
   });
   return { strikes, counts: verdict.counts, violations: [...violations, ...verdict.violations] };
 }
 
 async function strikeAll(
   system: System,
-  { seed, durationMs, only, say }: ChaosSettings,
+  { seed, durationMs, only, say, signal }: ChaosSettings,
   load: Load,
   lag: LagWatch,
   violations: string[],
 ): Promise<ChaosResult['strikes']> {
   const random = fromSeed(seed);
   const faults = FAULTS.filter((fault) => fault.suits(system) && (only === undefined || only.some((part) => fault.name.includes(part))));
-  if (faults.length === 0) throw new Error('No fault fits.');
+  if (faults.length === 0) throw new StartupError('There is no such fault, or none that suits these brokers and instances.');
   const strikes: ChaosResult['strikes'] = new Map();
   const deadline = performance.now() + durationMs;
-  for (let queue: Fault[] = shuffle(faults, random), first = true; first || performance.now() < deadline;) {
-    const fault = queue.pop() as Fault;
+  let order: Fault[] = [];
+  for (let turn = 0; signal?.aborted !== true && (turn < faults.length || performance.now() < deadline); turn += 1) {
+    if (turn % faults.length === 0) order = shuffle(faults, random);
+    const fault = order[turn % faults.length] as Fault;
     const longestLagMs = await strikeOnce(system, fault, random, load, lag, violations);
     const before = strikes.get(fault.name) ?? { count: 0, longestLagMs: 0 };
     strikes.set(fault.name, { count: before.count + 1, longestLagMs: Math.max(before.longestLagMs, longestLagMs) });
     say(`${fault.name}: lag up to ${(longestLagMs / 1_000).toFixed(1)} s`);
-    if (queue.length > 0) continue;
-    first = false;
-    queue = shuffle(faults, random);
   }
   return strikes;
 }
 
 /** Strikes, and waits until the ledger is close behind again. Answers the longest lag seen. */
 async function strikeOnce(system: System, fault: Fault, random: Random, load: Load, lag: LagWatch, violations: string[]): Promise<number> {
-  const failedBefore = load.failedTwice;
+  const failedBefore = load.failedTwice.length;
   let longest = 0;
-  let failedTwice: number;
+  let failedTwice: string[];
   const watch = setInterval(() => (longest = Math.max(longest, lag.lagMs)), 100);
   try {
     await fault.strike(system, random);
     violations.push(...(await untilCaughtUp(lag, MAX_LAG_MS)).map((violation) => `${fault.name}: ${violation}`));
-    failedTwice = load.failedTwice - failedBefore;
+    failedTwice = load.failedTwice.slice(failedBefore);
     violations.push(...(await untilSound(load)).map((violation) => `${fault.name}: ${violation}`));
   } finally {
     clearInterval(watch);
   }
-  if (failedTwice > 0 && !fault.mayRefuse) violations.push(`${fault.name}: ${failedTwice} requests failed at one gateway and at the next.`);
+  if (failedTwice.length > 0 && !fault.mayRefuse)
+    violations.push(`${fault.name}: ${failedTwice.length} requests failed at one gateway and at the next (${failedTwice[0]}).`);
   return longest;
 }
 

@@ -54,6 +54,7 @@ export class System {
   readonly instances: Instance[] = [];
   kafka: KafkaCluster | undefined;
   proxy!: PostgresProxy;
+  readonly #ends: (() => Promise<void>)[] = [];
   #standIn: Broker | undefined;
   #postgres!: Postgres;
   #home!: Home;
@@ -83,8 +84,10 @@ export class System {
     const { postgresPassword: password } = home.secrets;
     this.#postgresSettings = { directory: home.path('postgres'), password, port: await freePort(), onLog };
     this.#postgres = await startPostgres(this.#postgresSettings);
+    this.#ends.push(() => this.#postgres.stop());
     this.databases = await makeDatabases(this.#postgres.superuserUrl, home.secrets);
     this.proxy = await PostgresProxy.before(this.databases.vault.serviceUrl);
+    this.#ends.push(() => this.proxy.stop());
     const kafka = await this.#startKafka();
     for (const service of SERVICES) await migrate(service, this.databases[service], never);
     await makeLogKey({}, home, never);
@@ -94,11 +97,15 @@ export class System {
   async #startKafka(): Promise<Variables> {
     const { brokers, directory } = this.settings;
     if (brokers === 'stand-in') {
-      this.#standIn = await startBroker({ topic: AUDIT_TOPIC });
-      return { KAFKA_BROKERS: this.#standIn.address };
+      const standIn = await startBroker({ topic: AUDIT_TOPIC });
+      this.#standIn = standIn;
+      this.#ends.push(() => standIn.stop());
+      return { KAFKA_BROKERS: standIn.address };
     }
-    this.kafka = await startKafka({ brokers, directory: join(directory, 'kafka') });
-    const variables = { KAFKA_BROKERS: this.kafka.brokers.join(',') };
+    const kafka = await startKafka({ brokers, directory: join(directory, 'kafka') });
+    this.kafka = kafka;
+    this.#ends.push(() => kafka.stop());
+    const variables = { KAFKA_BROKERS: kafka.brokers.join(',') };
     const topic = { KAFKA_REPLICATION_FACTOR: String(brokers), KAFKA_MIN_INSYNC_REPLICAS: String(Math.max(1, brokers - 1)) };
     await runToEnd('audit', 'create-topic', { ...variables, ...topic }, never);
     return variables;
@@ -123,6 +130,7 @@ export class System {
         const program = service === 'vault' ? vaultProgram : undefined;
         const instance = new ServiceInstance(service, name, variables, home.path('logs', `${name}.log`), program);
         this.instances.push(instance);
+        this.#ends.push(() => instance.stop());
         await instance.start();
       }
     }
@@ -155,12 +163,9 @@ export class System {
     this.#postgres = await startPostgres(this.#postgresSettings);
   }
 
+  /** Ends everything that was started, in the opposite order. */
   async stop(): Promise<void> {
-    for (const instance of [...this.instances].reverse()) await instance.stop();
-    await (this.proxy as PostgresProxy | undefined)?.stop();
-    await this.#standIn?.stop();
-    await this.kafka?.stop();
-    await (this.#postgres as Postgres | undefined)?.stop();
+    for (let end = this.#ends.pop(); end !== undefined; end = this.#ends.pop()) await end();
   }
 }
 
@@ -196,7 +201,7 @@ class ServiceInstance implements Instance {
     this.#process = await startService(this.service, { ...this.variables, ...more }, this.logFile, onExit, never, this.program);
   }
 
-  /** As a supervisor does with a service that ends by itself. */
+  /** As a supervisor does with a service that ends by itself; what it said is in its log. */
   async #startAgain(variables: Variables): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, RESTART_AFTER_MS));
     if (this.#isWanted) await this.start(variables).catch(() => this.#startAgain(variables));

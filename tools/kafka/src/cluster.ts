@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, closeSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '@kms/embedded';
 import { StartupError } from '@kms/platform';
@@ -14,6 +15,8 @@ const START_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 20_000;
 const POLL_MS = 200;
 const HEAP = '-Xmx320m';
+/** A lower one than that of other processes, which have 0. */
+const BROKER_PRIORITY = 10;
 
 export interface KafkaSettings {
   /** How many brokers: 1 or 3. Each is a controller too. */
@@ -182,6 +185,8 @@ class KafkaNode {
     // In a process group of its own: Ctrl-C at a terminal reaches whoever started it, and not the brokers.
     this.#child = spawn('java', this.#java('kafka.Kafka', [this.#configuration]), { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
+    // Brokers have machines of their own where it matters: their start does not hold up what shares this one with them.
+    if (this.#child.pid !== undefined) setPriority(this.#child.pid, BROKER_PRIORITY);
   }
 
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
