@@ -79,7 +79,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['apps/{gateway,vault,audit}/src/**/*.ts', 'libs/*/src/**/*.ts', 'tools/*/src/**/*.ts'],
+    files: ['apps/{gateway,vault,audit,cli}/src/**/*.ts', 'libs/*/src/**/*.ts', 'tools/*/src/**/*.ts'],
     ignores: ['**/*.spec.ts', 'libs/testing/**', 'tools/chaos/**', 'apps/*/src/domain/**'],
     rules: { 'no-restricted-imports': ['error', { patterns: [{ group: ['@kms/testing'], message: 'Test helpers are for specs.' }] }] },
   },
