@@ -14,7 +14,10 @@ import { nodeProperties, type ClientSecurity, type NodePorts } from './node-prop
 const START_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 20_000;
 const POLL_MS = 200;
-const HEAP = '-Xmx320m';
+/** A start is short and a test's load is small: the cheaper compiler and collector suit them. */
+const FOR_TESTS = ['-Xmx320m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
+/** What Kafka's own start script sets. */
+const FOR_LOAD = ['-Xms1g', '-Xmx1g', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20', '-XX:InitiatingHeapOccupancyPercent=35'];
 /** A lower one than that of other processes, which have 0. */
 const BROKER_PRIORITY = 10;
 
@@ -25,6 +28,8 @@ export interface KafkaSettings {
   directory: string;
   /** Without it clients connect in the clear and unnamed. */
   security?: ClientSecurity;
+  /** Brokers whose cost and speed count: with the machine's full compiler, and at the priority of other processes. */
+  isForLoad?: boolean;
 }
 
 /** A running Apache Kafka. Brokers are counted from 1. */
@@ -42,14 +47,14 @@ export interface KafkaCluster {
 }
 
 /** Starts Apache Kafka on loopback and waits until all brokers serve. Throws {@link StartupError}. */
-export async function startKafka({ brokers: count, directory, security }: KafkaSettings): Promise<KafkaCluster> {
+export async function startKafka({ brokers: count, directory, security, isForLoad = false }: KafkaSettings): Promise<KafkaCluster> {
   if (count !== 1 && count !== 3) throw new StartupError('The number of brokers must be 1 or 3.');
   const installation = await installKafka();
   const ports: NodePorts[] = [];
   for (let id = 1; id <= count; id += 1) {
     ports.push({ client: await freePort(), internal: await freePort(), controller: await freePort() });
   }
-  const nodes = ports.map((_, index) => new KafkaNode(installation, join(directory, `broker-${index + 1}`)));
+  const nodes = ports.map((_, index) => new KafkaNode(installation, join(directory, `broker-${index + 1}`), isForLoad));
   const clusterId = toClusterId(randomUUID());
   await Promise.all(
     nodes.map((node, index) => {
@@ -155,6 +160,7 @@ class KafkaNode {
   constructor(
     readonly installation: Installation,
     readonly directory: string,
+    readonly isForLoad: boolean,
   ) {}
 
   get logFile(): string {
@@ -186,7 +192,7 @@ class KafkaNode {
     this.#child = spawn('java', this.#java('kafka.Kafka', [this.#configuration]), { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
     // Brokers have machines of their own where it matters: their start does not hold up what shares this one with them.
-    if (this.#child.pid !== undefined) setPriority(this.#child.pid, BROKER_PRIORITY);
+    if (this.#child.pid !== undefined && !this.isForLoad) setPriority(this.#child.pid, BROKER_PRIORITY);
   }
 
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
@@ -210,8 +216,7 @@ class KafkaNode {
 
   #java(program: string, parameters: readonly string[]): string[] {
     const { classPath, log4jFile } = this.installation;
-    // A start is short and the load is small: the cheaper compiler and collector suit them.
-    const machine = [HEAP, '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', `-Dlog4j2.configurationFile=${log4jFile}`];
+    const machine = [...(this.isForLoad ? FOR_LOAD : FOR_TESTS), `-Dlog4j2.configurationFile=${log4jFile}`];
     return [...machine, '-classpath', classPath, program, ...parameters];
   }
 }

@@ -34,6 +34,17 @@ export async function installKafka(): Promise<Installation> {
   return { classPath: join(folder, '*'), log4jFile: join(PACKAGE, 'log4j2.properties') };
 }
 
+/** Whether {@link installKafka} finds what it needs on this machine. */
+export async function canInstallKafka(): Promise<boolean> {
+  try {
+    await assertJava();
+    return (await run('mvn', ['--version'])).code === 0;
+  } catch (error) {
+    if (error instanceof StartupError) return false;
+    throw error;
+  }
+}
+
 async function fetchInto(folder: string, pom: string): Promise<void> {
   const temporary = await mkdtemp(`${folder}.new-`);
   try {

@@ -1,0 +1,47 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { servingCpu } from './against.ts';
+import { chooseGenerator } from './generator.ts';
+import { toMarkdown } from './markdown.ts';
+import { Result, type RevealLine } from './result.ts';
+import { runBench } from './run.ts';
+
+let directory: string;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'kms-bench-'));
+  await chmod(directory, 0o755);
+});
+
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+describe('the benchmark', () => {
+  it('measures a suite of its own, and every part has its cost', async () => {
+    const result = await runBench({
+      broker: 'stand-in',
+      generator: chooseGenerator('autocannon'),
+      instances: 1,
+      plan: { seconds: 1, deadlineSeconds: 60, connections: [1, 64], lagProbes: 2 },
+      directory,
+      signal: AbortSignal.timeout(60_000),
+      say: () => undefined,
+    });
+    expect(Result.parse(JSON.parse(JSON.stringify(result)))).toEqual(result);
+    expect(result.reveal.map(({ connections, entries, failures }) => ({ connections, entries, failures }))).toEqual([
+      { connections: 1, entries: 10, failures: [] },
+      { connections: 64, entries: 10, failures: [] },
+    ]);
+    const [one, many] = result.reveal as [RevealLine, RevealLine];
+    expect(many.records).toBeGreaterThan(one.records);
+    for (const line of result.reveal) {
+      const { gateway, vault, postgres, audit, generator, ledgerPostgres } = line.cpuMsPerReveal;
+      for (const part of [gateway, vault, postgres, audit, generator, ledgerPostgres]) expect(part).toBeGreaterThan(0);
+      expect(line.memory.gateway.rssBytes).toBeGreaterThanOrEqual(line.memory.gateway.pssBytes);
+      expect(line.memory.vaultPostgres.pssBytes).toBeGreaterThan(0);
+    }
+    expect(result.ledger?.lagMsP99).toBeGreaterThan(0);
+    expect(toMarkdown(result, result)).toContain(`| ${Math.round(servingCpu(many) * 1e3)} |`);
+  }, 60_000);
+});

@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import { PARTS } from './processes.ts';
+
+const figure = z.number().min(0);
+const Memory = z.record(z.enum(PARTS), z.strictObject({ rssBytes: figure, pssBytes: figure }));
+
+/** CPU milliseconds, of all processes of a kind together. `postgres` is that of gateway and vault. */
+export const CpuMs = z.strictObject({
+  gateway: figure,
+  vault: figure,
+  postgres: figure,
+  audit: figure,
+  broker: figure,
+  generator: figure,
+  ledgerPostgres: figure,
+  /** What PostgreSQL does for all databases: checkpoints, writing ahead, new connections. */
+  sharedPostgres: figure,
+});
+export type CpuMs = z.infer<typeof CpuMs>;
+
+/** One load, and what it cost. `failures` is empty where every answer was a success with a record in the journal. */
+export const Load = z.strictObject({
+  connections: z.number().int().min(1),
+  perSecond: figure,
+  p50Ms: figure,
+  p99Ms: figure,
+  maxMs: figure,
+  cpuMs: CpuMs,
+  failures: z.array(z.string()),
+});
+export type Load = z.infer<typeof Load>;
+
+export const RevealLine = z.strictObject({
+  connections: z.number().int().min(1),
+  revealsPerSecond: figure,
+  p50Ms: figure,
+  p99Ms: figure,
+  maxMs: figure,
+  cpuMsPerReveal: CpuMs,
+  /** Records in the ledger, and entries in the vault, before the load. */
+  records: z.number().int().min(0),
+  entries: z.number().int().min(0),
+  /** How many of the entries were revealed, at random. */
+  revealed: z.number().int().min(1),
+  contentBytes: z.number().int().min(1),
+  instances: z.number().int().min(1),
+  memory: Memory,
+  failures: z.array(z.string()),
+});
+export type RevealLine = z.infer<typeof RevealLine>;
+
+/** The ledger while it followed the reveals of 64 connections. */
+export const LedgerFigures = z.strictObject({
+  recordsPerSecond: figure,
+  cpuMsPerRecord: figure,
+  /** From a reveal's answer until the ledger has its record, under that load and one at a time. */
+  lagMsP50: figure,
+  lagMsP99: figure,
+  idleLagMsP50: figure,
+  idleLagMsP99: figure,
+});
+export type LedgerFigures = z.infer<typeof LedgerFigures>;
+
+export const Machine = z.strictObject({
+  cores: z.number().int().min(1),
+  model: z.string(),
+  memoryBytes: z.number().int(),
+  system: z.string(),
+  node: z.string(),
+  broker: z.enum(['stand-in', 'apache']),
+  generator: z.enum(['wrk', 'autocannon']),
+  /** When the run began, RFC 3339. */
+  startedAt: z.iso.datetime(),
+});
+export type Machine = z.infer<typeof Machine>;
+
+/** What `--out` writes. */
+export const Result = z.strictObject({
+  reveal: z.array(RevealLine),
+  ledger: LedgerFigures.nullable(),
+  machine: Machine,
+});
+export type Result = z.infer<typeof Result>;

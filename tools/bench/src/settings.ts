@@ -1,0 +1,61 @@
+import { parseArgs } from 'node:util';
+import { canInstallKafka } from '@kms/apache-kafka';
+import { StartupError } from '@kms/platform';
+import { chooseGenerator, type Generator } from './generator.ts';
+
+export const HELP = `Measures a suite of its own: how fast it is, what it costs, and where the time goes.
+
+  npm run bench -- [--quick] [--out <file>] [--against <file>] [--broker stand-in|apache] [--generator wrk|autocannon] [--instances 1|2]
+
+--quick           ends within a minute: reveals at each number of connections, and the lag of the ledger.
+--out <file>      writes the figures as JSON.
+--against <file>  prints the ratios to an earlier run's file: of the same machine, and best of the same hour.
+--broker          without it Apache Kafka where Java 17 and Maven are, else the stand-in.
+--generator       without it wrk where it is on the PATH, else autocannon.
+--instances 2     two gateways, two vaults, and with Apache Kafka two audit services and three brokers.
+
+The figures are Markdown on standard output, the progress is on standard error. Ctrl-C ends everything and leaves nothing behind.
+`;
+
+export interface Settings {
+  isQuick: boolean;
+  out: string | undefined;
+  against: string | undefined;
+  broker: 'stand-in' | 'apache';
+  generator: Generator;
+  instances: number;
+}
+
+/** What the command line asks for, or null where it asks for help. Throws StartupError. */
+export async function readSettings(parameters: readonly string[]): Promise<Settings | null> {
+  const { quick, out, against, broker, generator, instances, help } = parse(parameters);
+  if (help) return null;
+  return {
+    isQuick: quick,
+    out,
+    against,
+    broker: oneOf('broker', broker, ['stand-in', 'apache']) ?? ((await canInstallKafka()) ? 'apache' : 'stand-in'),
+    generator: chooseGenerator(oneOf('generator', generator, ['wrk', 'autocannon'])),
+    instances: Number(oneOf('instances', instances, ['1', '2']) ?? 1),
+  };
+}
+
+function parse(parameters: readonly string[]) {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean', default: false } as const;
+  try {
+    return parseArgs({
+      args: [...parameters],
+      options: { quick: flag, out: text, against: text, broker: text, generator: text, instances: text, help: flag },
+    }).values;
+  } catch (error) {
+    throw new StartupError(`${(error as Error).message}\n\n${HELP}`, { cause: error });
+  }
+}
+
+function oneOf<Choice extends string>(name: string, given: string | undefined, choices: readonly Choice[]): Choice | undefined {
+  if (given === undefined) return undefined;
+  const choice = choices.find((one) => one === given);
+  if (choice === undefined) throw new StartupError(`--${name} must be ${choices.join(' or ')}.`);
+  return choice;
+}
