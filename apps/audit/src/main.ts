@@ -1,6 +1,6 @@
 import 'reflect-metadata';
-import { AUDIT_TOPIC } from '@kms/contracts';
-import { kafkaConnection, TopicConsumer } from '@kms/kafka';
+import { AUDIT_TOPIC, CHECKPOINT_CONTENT_TYPE, CHECKPOINT_TOPIC } from '@kms/contracts';
+import { KafkaPublisher, kafkaConnection, TopicConsumer } from '@kms/kafka';
 import { loadConfiguration, runService } from '@kms/platform';
 import { assertServiceSchema, createPool } from '@kms/postgres';
 import { ErrorsToTransport, FramesServer } from '@kms/rpc';
@@ -9,6 +9,7 @@ import { AuditConfiguration } from './audit.config.ts';
 import { AuditModule } from './audit.module.ts';
 import { KeptCheckpoints } from './checkpoint/kept-checkpoints.ts';
 import { PublishCheckpoints } from './checkpoint/publish-checkpoints.ts';
+import { SendCheckpoints } from './checkpoint/send-checkpoints.ts';
 import { AppendBatch } from './ingest/append-batch.ts';
 import { AUDIT_MIGRATIONS } from './migrations/index.ts';
 
@@ -47,12 +48,23 @@ await runService('audit', async (logger, fail) => {
   consumer.start();
   const checkpoints = new PublishCheckpoints({ pool, keys, kept, logger, now: () => new Date() });
   checkpoints.start();
+  const publisher = new KafkaPublisher({
+    connection,
+    clientId: 'kms-audit',
+    logger,
+    topic: CHECKPOINT_TOPIC,
+    contentType: CHECKPOINT_CONTENT_TYPE,
+  });
+  const sender = new SendCheckpoints({ pool, publisher, logger });
+  sender.start();
   return {
     ready: { rpcPort: strategy.port },
     async stop() {
       // The consumer first: nothing may arrive for a database that is gone.
       await consumer.stop();
       await checkpoints.stop();
+      await sender.stop();
+      await publisher.close();
       await app.close();
       await pool.end();
     },

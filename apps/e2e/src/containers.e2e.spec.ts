@@ -44,7 +44,7 @@ beforeAll(async () => {
       .filter((line) => /^[A-Z]/.test(line))
       .map((line) => line.split('=', 2) as [string, string]),
   );
-  [postgres, broker] = await Promise.all([startTestPostgres(), startTestBroker('kms.audit.v1')]);
+  [postgres, broker] = await Promise.all([startTestPostgres(), startTestBroker('kms.audit.v1', 'kms.audit.checkpoints.v1')]);
   for (const service of SERVICES) ports[service] = await freePort();
 }, 120_000);
 

@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { waitFor, whileStopped } from '@kms/testing';
+import { CHECKPOINT_TOPIC } from '@kms/contracts';
+import { readTopic, waitFor, whileStopped } from '@kms/testing';
 import { postgresPids, servicePid } from './inspect.ts';
+import { sizeOf } from './log.ts';
 import { Suite } from './suite.ts';
 
 let suite: Suite;
@@ -39,6 +41,8 @@ describe('the suite, when a part of it fails,', () => {
     for (let turn = 0; turn < 20; turn += 1) expect((await suite.reveal('after-broker')).status).toBe(200);
     await suite.restoreBroker();
     await waitFor('the records', async () => (await suite.count('handler=after-broker&outcome=success')) === 21, 60_000);
+    const records = await suite.count('');
+    await readTopic(await suite.brokers(), CHECKPOINT_TOPIC, (sofar) => sofar.some(({ value }) => sizeOf(value) >= records));
   }, 90_000);
 
   it('answers every reveal with 503 and no content while PostgreSQL is gone', async () => {

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ED25519_NOTE, noteVerifier, parseVerifierKey, verifyConsistency, verifyInclusion, type CheckpointPolicy } from '@kms/merkle';
+import { verifyConsistency, verifyInclusion } from '@kms/merkle';
 import { waitFor } from '@kms/testing';
+import { checkpoint, logPolicy, sizeOf } from './log.ts';
 import { Suite } from './suite.ts';
 
 let suite: Suite;
@@ -16,20 +17,6 @@ beforeAll(async () => {
 afterAll(() => suite.remove(), 30_000);
 
 const bytes = (base64: string) => Buffer.from(base64, 'base64');
-
-/** What an auditor believes: the keys that the log is known by, and which log it is. */
-async function policy(): Promise<CheckpointPolicy> {
-  const { keys } = (await suite.call('GET', '/audit/keys.json')).body as { keys: string[] };
-  const logKeys = keys.map((key) => noteVerifier(parseVerifierKey(key), [ED25519_NOTE]));
-  return { origin: `localhost/audit/${suite.admin.organizationId}`, logKeys };
-}
-
-async function checkpoint(): Promise<string> {
-  const response = await fetch(`${suite.admin.baseUrl}/audit/checkpoint`, { headers: { authorization: `Bearer ${suite.admin.apiKey}` } });
-  return response.status === 200 ? response.text() : '';
-}
-
-const sizeOf = (note: string) => Number(note.split('\n')[1]);
 
 describe('the audit log', () => {
   it('redeems the receipt of a reveal for a proof that is checked offline', async () => {
@@ -45,7 +32,7 @@ describe('the audit log', () => {
     const { record, index, proof, checkpoint: note } = proven as { record: string; index: number; proof: string[]; checkpoint: string };
 
     const evidence = { record: bytes(record), index, proof: proof.map(bytes), checkpoint: Buffer.from(note) };
-    expect(verifyInclusion(evidence, await policy()).checkpoint.size).toBe(sizeOf(note));
+    expect(verifyInclusion(evidence, await logPolicy(suite)).checkpoint.size).toBe(sizeOf(note));
     const event = JSON.parse(evidence.record.toString()) as Record<string, string>;
     expect(event).toMatchObject({ id, writer, sequence: sequence?.padStart(16, '0'), subject: 'proven', type: 'kms.secret.revealed.v1' });
     const chain = createHash('sha256')
@@ -54,27 +41,27 @@ describe('the audit log', () => {
       .digest('hex');
     expect(chain).toBe(hash);
 
-    const believed = await policy();
+    const believed = await logPolicy(suite);
     const changed = Buffer.from(evidence.record.toString().replace('"success"', '"denied_"'));
     expect(() => verifyInclusion({ ...evidence, record: changed }, believed)).toThrow(/.+/);
     expect(() => verifyInclusion(evidence, { ...believed, origin: `localhost/audit/${'0'.repeat(24)}` })).toThrow('another log');
   });
 
   it('shows that a later checkpoint extends an earlier one, also over a restart', async () => {
-    const old = await waitFor('a checkpoint', checkpoint);
+    const old = await waitFor('a checkpoint', () => checkpoint(suite));
     await suite.create('later', 'x');
     await suite.stop();
     await suite.start();
     await suite.reveal('later');
     const next = await waitFor('a later checkpoint', async () => {
-      const note = await checkpoint();
+      const note = await checkpoint(suite);
       return sizeOf(note) > sizeOf(old) ? note : null;
     });
     const { status, body } = await suite.call('GET', `/audit/consistency.json?from=${sizeOf(old)}&to=${sizeOf(next)}`);
     expect(status).toBe(200);
     const proof = (body['proof'] as string[]).map(bytes);
     const evidence = { old: Buffer.from(old), next: Buffer.from(next), proof };
-    expect(verifyConsistency(evidence, await policy()).checkpoint.size).toBe(sizeOf(next));
+    expect(verifyConsistency(evidence, await logPolicy(suite)).checkpoint.size).toBe(sizeOf(next));
   }, 60_000);
 
   it.each([

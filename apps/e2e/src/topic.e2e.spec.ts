@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, EVENT_TYPES } from '@kms/contracts';
-import { readTopic } from '@kms/testing';
+import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, CHECKPOINT_CONTENT_TYPE, CHECKPOINT_TOPIC, EVENT_TYPES } from '@kms/contracts';
+import { openCheckpoint } from '@kms/merkle';
+import { readTopic, waitFor } from '@kms/testing';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import { checkpoint, logPolicy } from './log.ts';
 import { ROOT, Suite } from './suite.ts';
 
 /** The ledger makes this one itself, of a message that is no event: it is never on the topic. */
@@ -47,6 +49,21 @@ describe('the audit topic', () => {
       const event = JSON.parse(value) as { data: { organizationId: string } };
       expect([value, validate(event), validate.errors]).toEqual([value, true, null]);
       expect([key, contentType]).toEqual([event.data.organizationId, AUDIT_CONTENT_TYPE]);
+    }
+  }, 60_000);
+});
+
+describe('the checkpoint topic', () => {
+  it('holds what the API answers, under the organization’s id, in order, and signed by the log', async () => {
+    const newest = await waitFor('a checkpoint', () => checkpoint(suite));
+    const messages = await readTopic(await suite.brokers(), CHECKPOINT_TOPIC, (sofar) => sofar.some(({ value }) => value === newest));
+    const policy = await logPolicy(suite);
+    let size = 0;
+    for (const { key, contentType, value } of messages) {
+      expect([key, contentType]).toEqual([suite.admin.organizationId, CHECKPOINT_CONTENT_TYPE]);
+      const opened = openCheckpoint(Buffer.from(value), policy).checkpoint;
+      expect(opened.size).toBeGreaterThanOrEqual(size);
+      size = opened.size;
     }
   }, 60_000);
 });

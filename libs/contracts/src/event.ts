@@ -5,6 +5,10 @@ import { Environment, Id } from './identifiers.ts';
 export const AUDIT_TOPIC = 'kms.audit.v1';
 /** The media type of a message on it: one CloudEvents 1.0 event in structured mode. */
 export const AUDIT_CONTENT_TYPE = 'application/cloudevents+json';
+/** The topic that carries every published checkpoint of the organizations' logs. Its key is the organization's id, its value the signed note. */
+export const CHECKPOINT_TOPIC = 'kms.audit.checkpoints.v1';
+/** The media type of a message on it: a C2SP signed note. */
+export const CHECKPOINT_CONTENT_TYPE = 'text/plain; charset=utf-8';
 /** Longest User-Agent that a record holds, in bytes; what is longer is cut. */
 export const MAX_USER_AGENT_BYTES = 512;
 

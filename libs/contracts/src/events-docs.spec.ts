@@ -5,7 +5,15 @@ import { Ajv } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, AuditEvent, EVENT_TYPES, prepareEvent } from './index.ts';
+import {
+  AUDIT_CONTENT_TYPE,
+  AUDIT_TOPIC,
+  AuditEvent,
+  CHECKPOINT_CONTENT_TYPE,
+  CHECKPOINT_TOPIC,
+  EVENT_TYPES,
+  prepareEvent,
+} from './index.ts';
 
 const folder = new URL('../../../docs/events/', import.meta.url);
 const schemaFile = new URL('audit-event.schema.json', folder);
@@ -51,8 +59,8 @@ describe('the published schema', () => {
 
 describe('the AsyncAPI document', () => {
   const document = parse(readFileSync(new URL('asyncapi.yaml', folder), 'utf8')) as {
-    channels: { audit: { address: string } };
-    components: { messages: { auditEvent: { contentType: string } } };
+    channels: Record<'audit' | 'checkpoints', { address: string; bindings: { kafka: { topic: string } } }>;
+    components: { messages: Record<'auditEvent' | 'checkpoint', { contentType: string }> };
   };
 
   it('is AsyncAPI 3', () => {
@@ -63,8 +71,14 @@ describe('the AsyncAPI document', () => {
     expect([validate(document), validate.errors]).toEqual([true, null]);
   });
 
-  it('names the topic and the media type of the code', () => {
-    expect(document.channels.audit.address).toBe(AUDIT_TOPIC);
-    expect(document.components.messages.auditEvent.contentType).toBe(AUDIT_CONTENT_TYPE);
+  it('names the topics and the media types of the code', () => {
+    const { audit, checkpoints } = document.channels;
+    for (const [{ address, bindings }, topic] of [
+      [audit, AUDIT_TOPIC],
+      [checkpoints, CHECKPOINT_TOPIC],
+    ] as const)
+      expect([address, bindings.kafka.topic]).toEqual([topic, topic]);
+    const { auditEvent, checkpoint } = document.components.messages;
+    expect([auditEvent.contentType, checkpoint.contentType]).toEqual([AUDIT_CONTENT_TYPE, CHECKPOINT_CONTENT_TYPE]);
   });
 });

@@ -6,8 +6,8 @@ import { Kafka, logLevel } from 'kafkajs';
 import { exited, settlesWithin, type Exit } from './child.ts';
 
 export interface BrokerOptions {
-  /** The topic that is made at start, with 4 partitions. */
-  topic: string;
+  /** The topics that are made at start, with 4 partitions each. */
+  topics: readonly string[];
   /** Called once when the broker ends without having been stopped through this object. */
   onExit?: (exit: Exit) => void;
 }
@@ -32,7 +32,7 @@ const STOP_TIMEOUT_MS = 2_000;
  *
  * Throws StartupError, with one sentence, when it does not start.
  */
-export async function startBroker({ topic, onExit }: BrokerOptions): Promise<Broker> {
+export async function startBroker({ topics, onExit }: BrokerOptions): Promise<Broker> {
   const child = launch();
   let ending = false;
   const stop = async () => {
@@ -44,7 +44,7 @@ export async function startBroker({ topic, onExit }: BrokerOptions): Promise<Bro
   };
   try {
     const address = await untilListening(child);
-    await createTopic(address, topic);
+    await createTopics(address, topics);
     void exited(child).then((exit) => {
       if (!ending) onExit?.(exit);
     });
@@ -97,12 +97,12 @@ function reason(complaints: string): string {
 }
 
 /** The mock cluster makes a topic when a client that allows it asks for its metadata; the request to create topics fails there. */
-async function createTopic(address: string, topic: string): Promise<void> {
+async function createTopics(address: string, topics: readonly string[]): Promise<void> {
   const kafka = new Kafka({ brokers: [address], clientId: 'broker-start', logLevel: logLevel.NOTHING });
   const producer = kafka.producer({ allowAutoTopicCreation: true });
   await producer.connect();
   try {
-    await producer.send({ topic, messages: [] });
+    for (const topic of topics) await producer.send({ topic, messages: [] });
   } finally {
     await producer.disconnect();
   }

@@ -5,7 +5,7 @@ import { startKafka, type ClientSecurity } from '@kms/apache-kafka';
 import { startBroker, type Broker } from '@kms/embedded';
 import { Kafka, logLevel } from 'kafkajs';
 
-/** A broker of a test's own, with one topic. */
+/** A broker of a test's own. */
 export interface TestBroker {
   /** Where it is now: the stand-in comes back on another port. */
   brokers: () => string[];
@@ -19,21 +19,21 @@ export interface TestBroker {
 /** Whether tests run against Apache Kafka, which needs Java and Maven, and not against the stand-in. */
 export const usesApacheKafka = process.env['KMS_TEST_KAFKA'] === 'apache';
 
-/** Starts the stand-in, or Apache Kafka where `KMS_TEST_KAFKA` is `apache`, with a topic of 4 partitions. */
-export async function startTestBroker(topic: string): Promise<TestBroker> {
-  if (!usesApacheKafka) return startStandIn(topic);
+/** Starts the stand-in, or Apache Kafka where `KMS_TEST_KAFKA` is `apache`, with topics of 4 partitions. */
+export async function startTestBroker(...topics: readonly string[]): Promise<TestBroker> {
+  if (!usesApacheKafka) return startStandIn(topics);
   const broker = await startApacheKafka();
-  await createTopic(broker.brokers(), topic);
+  await createTopics(broker.brokers(), topics);
   return broker;
 }
 
-async function startStandIn(topic: string): Promise<TestBroker> {
-  let broker: Broker = await startBroker({ topic });
+async function startStandIn(topics: readonly string[]): Promise<TestBroker> {
+  let broker: Broker = await startBroker({ topics });
   return {
     brokers: () => [broker.address],
     pid: () => broker.pid,
     kill: async () => void process.kill(broker.pid, 'SIGKILL'),
-    restart: async () => void (broker = await startBroker({ topic })),
+    restart: async () => void (broker = await startBroker({ topics })),
     stop: () => broker.stop(),
   };
 }
@@ -54,9 +54,9 @@ export async function startApacheKafka(security?: ClientSecurity): Promise<TestB
   };
 }
 
-async function createTopic(brokers: string[], topic: string): Promise<void> {
+async function createTopics(brokers: string[], topics: readonly string[]): Promise<void> {
   const admin = new Kafka({ brokers, clientId: 'test', logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions: 4, replicationFactor: 1 }], waitForLeaders: true });
+  await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: 4, replicationFactor: 1 })), waitForLeaders: true });
   await admin.disconnect();
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Kafka, logLevel } from 'kafkajs';
 
 /** A message as compliance tooling finds it on the topic. */
@@ -16,7 +17,7 @@ export async function readTopic(
   isEnough: (messages: readonly TopicMessage[]) => boolean,
 ): Promise<TopicMessage[]> {
   const kafka = new Kafka({ brokers: [...brokers], clientId: 'compliance', logLevel: logLevel.NOTHING });
-  const consumer = kafka.consumer({ groupId: 'compliance' });
+  const consumer = kafka.consumer({ groupId: `compliance-${randomUUID()}` });
   const messages: TopicMessage[] = [];
   await consumer.connect();
   await consumer.subscribe({ topics: [topic], fromBeginning: true });

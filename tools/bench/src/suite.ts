@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startKafka } from '@kms/apache-kafka';
-import { AUDIT_TOPIC, createIdGenerator } from '@kms/contracts';
+import { AUDIT_TOPIC, CHECKPOINT_TOPIC, createIdGenerator } from '@kms/contracts';
 import { freePort, startBroker, startPostgres } from '@kms/embedded';
 import {
   makeDatabases,
@@ -93,7 +93,7 @@ export class Suite {
   async #startBrokers(): Promise<Variables> {
     const { broker, instances, directory, signal } = this.settings;
     if (broker === 'stand-in') {
-      const standIn = await startBroker({ topic: AUDIT_TOPIC });
+      const standIn = await startBroker({ topics: [AUDIT_TOPIC, CHECKPOINT_TOPIC] });
       this.#ends.push(() => standIn.stop());
       this.#pids.set('broker', [standIn.pid]);
       return { KAFKA_BROKERS: standIn.address };

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startKafka, type KafkaCluster } from '@kms/apache-kafka';
-import { AUDIT_TOPIC, createIdGenerator } from '@kms/contracts';
+import { AUDIT_TOPIC, CHECKPOINT_TOPIC, createIdGenerator } from '@kms/contracts';
 import { freePort, startBroker, startPostgres, type Broker, type Postgres } from '@kms/embedded';
 import {
   makeDatabases,
@@ -97,7 +97,7 @@ export class System {
   async #startKafka(): Promise<Variables> {
     const { brokers, directory } = this.settings;
     if (brokers === 'stand-in') {
-      const standIn = await startBroker({ topic: AUDIT_TOPIC });
+      const standIn = await startBroker({ topics: [AUDIT_TOPIC, CHECKPOINT_TOPIC] });
       this.#standIn = standIn;
       this.#ends.push(() => standIn.stop());
       return { KAFKA_BROKERS: standIn.address };

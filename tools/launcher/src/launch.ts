@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { resolve } from 'node:path';
-import { AUDIT_TOPIC, createIdGenerator } from '@kms/contracts';
+import { AUDIT_TOPIC, CHECKPOINT_TOPIC, createIdGenerator } from '@kms/contracts';
 import { freePort, startBroker, startPostgres } from '@kms/embedded';
 import { StartupError } from '@kms/platform';
 import { makeDatabases, SERVICES, type DatabaseUrls } from './databases.ts';
@@ -109,14 +109,14 @@ function appendTo(file: string): (text: string) => void {
 }
 
 const KAFKA_VARIABLE = /^KAFKA_(?:BROKERS|TLS|CA_FILE|SASL_[A-Z_]+)$/;
-const TOPIC_VARIABLE = /^KAFKA_(?:PARTITIONS|REPLICATION_FACTOR|MIN_INSYNC_REPLICAS|RETENTION_HOURS)$/;
+const TOPIC_VARIABLE = /^KAFKA_(?:PARTITIONS|REPLICATION_FACTOR|MIN_INSYNC_REPLICAS|(?:CHECKPOINT_)?RETENTION_HOURS)$/;
 
 /** The stand-in starts again empty and on another port: the services read the file again, and the relays send again. */
 async function startStandIn(home: Home, stack: Stack): Promise<Variables> {
   const file = home.path('brokers');
   await step('Kafka stand-in', stack, () =>
     stack.keep('The Kafka stand-in', async (onExit) => {
-      const broker = await startBroker({ topic: AUDIT_TOPIC, onExit });
+      const broker = await startBroker({ topics: [AUDIT_TOPIC, CHECKPOINT_TOPIC], onExit });
       await writeWhole(file, broker.address);
       return broker;
     }),
@@ -126,7 +126,7 @@ async function startStandIn(home: Home, stack: Stack): Promise<Variables> {
 
 async function useKafka(environment: NodeJS.ProcessEnv, stack: Stack): Promise<Variables> {
   const variables = select(environment, KAFKA_VARIABLE);
-  await step('Kafka topic', stack, () =>
+  await step('Kafka topics', stack, () =>
     runToEnd('audit', 'create-topic', { ...variables, ...select(environment, TOPIC_VARIABLE) }, stack.signal),
   );
   return variables;

@@ -1,9 +1,10 @@
 import type { Id } from '@kms/contracts';
 import { CompactRange, MerkleError } from '@kms/merkle';
-import type { Logger } from '@kms/platform';
+import { TroubleLog, type Logger } from '@kms/platform';
 import type pg from 'pg';
 import { splitHashes } from '../ingest/extend-tree.ts';
 import { LedgerTiles } from '../proofs/ledger-tiles.ts';
+import { Rounds, whileAlone } from './rounds.ts';
 import { InconsistentLogError, signCheckpoint, type SigningDependencies } from './sign-checkpoint.ts';
 
 /** A log with news gets a checkpoint at most this often, in milliseconds. */
@@ -35,48 +36,29 @@ export interface PublishingDependencies extends SigningDependencies {
 export class PublishCheckpoints {
   /** Logs that could not be signed, so that it is said once and not every second. */
   readonly #refused = new Set<Id>();
-  #timer: NodeJS.Timeout | undefined;
-  #round: Promise<void> = Promise.resolve();
-  #stopped = false;
+  readonly #rounds: Rounds;
 
-  constructor(readonly dependencies: PublishingDependencies) {}
+  constructor(readonly dependencies: PublishingDependencies) {
+    const trouble = new TroubleLog({
+      logger: dependencies.logger,
+      level: 'error',
+      trouble: 'Checkpoints cannot be published; it tries again.',
+      over: 'Checkpoints are published again.',
+    });
+    this.#rounds = new Rounds(EVERY_MS, () => this.publishDue(), trouble);
+  }
 
   start(): void {
-    this.#timer = setTimeout(() => {
-      this.#round = this.#attempt().finally(() => {
-        if (!this.#stopped) this.start();
-      });
-    }, EVERY_MS);
+    this.#rounds.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#round;
-  }
-
-  async #attempt(): Promise<void> {
-    try {
-      await this.publishDue();
-    } catch (error) {
-      this.dependencies.logger.error({ err: error }, 'Checkpoints could not be published; tried again.');
-    }
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /** One round over all logs. Does nothing while another process is at it. */
-  async publishDue(): Promise<void> {
-    const client = await this.dependencies.pool.connect();
-    let broken: Error | undefined;
-    try {
-      const { rows } = await client.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1, 0) AS taken', [SIGNER_LOCK]);
-      if (rows[0]?.taken !== true) return;
-      await this.#publishAll(client).finally(() => client.query('SELECT pg_advisory_unlock($1, 0)', [SIGNER_LOCK]));
-    } catch (error) {
-      broken = error as Error;
-      throw error;
-    } finally {
-      client.release(broken);
-    }
+  publishDue(): Promise<void> {
+    return whileAlone(this.dependencies.pool, SIGNER_LOCK, (client) => this.#publishAll(client));
   }
 
   async #publishAll(client: pg.ClientBase): Promise<void> {

@@ -1,22 +1,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { auditData, prepareEvent } from '@kms/contracts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { ED25519_NOTE, openCheckpoint, writeSignerKey } from '@kms/merkle';
-import { createLogger } from '@kms/platform';
 import { createPool, migrate, withClient } from '@kms/postgres';
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
 import type pg from 'pg';
-import { AppendBatch } from '../ingest/append-batch.ts';
 import { AUDIT_MIGRATIONS, auditGrants } from '../migrations/index.ts';
 import { readCheckpoint } from '../proofs/prove.ts';
 import { KeptCheckpoints } from './kept-checkpoints.ts';
+import { append, ORGANIZATION, signerKey } from './log.fixture.ts';
 import { parseLogKeys } from './log-keys.ts';
 import { PublishCheckpoints } from './publish-checkpoints.ts';
-
-const ORGANIZATION = '1'.repeat(24);
-const key = (seed: number) => writeSignerKey({ name: 'example.org/audit', type: ED25519_NOTE.type, seed: Buffer.alloc(32, seed) });
 
 let postgres: TestPostgres;
 let database: TestDatabase;
@@ -25,25 +20,7 @@ let folder: string;
 let now: Date;
 let said: string[];
 
-const keys = parseLogKeys(key(1));
-
-function event(sequence: number): Buffer {
-  const data = auditData({ organizationId: ORGANIZATION, action: 'reveal', outcome: 'success' });
-  const id = sequence.toString(16).padStart(24, '0');
-  const place = prepareEvent({ id, source: '/vault', type: 'kms.secret.revealed.v1', time: '2026-01-01T00:00:00.000Z', data });
-  return Buffer.from(place({ writer: 'a'.repeat(24), sequence, previousHash: '0'.repeat(64) }));
-}
-
-/** Appends the events up to `last` that are not there yet. */
-async function append(last: number): Promise<void> {
-  const ledger = new AppendBatch({ pool, operatorOrganizationId: '0'.repeat(24), logger: createLogger('test'), now: () => now });
-  const messages = Array.from({ length: last }, (_, index) => ({
-    offset: BigInt(index),
-    key: Buffer.from(ORGANIZATION),
-    value: event(index + 1),
-  }));
-  await ledger.handle({ topic: 'topic', partition: 0, messages, nextOffset: BigInt(last) });
-}
+const keys = parseLogKeys(signerKey(1));
 
 /** One round of a signer, as after a start, and the size of the newest checkpoint. */
 async function publish(logKeys = keys): Promise<number | null> {
@@ -74,16 +51,17 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'kms-checkpoints-'));
   now = new Date('2026-01-01T00:00:00Z');
   said = [];
-  return async () => {
-    await pool.end();
-    rmSync(folder, { recursive: true });
-  };
+});
+
+afterEach(async () => {
+  await pool.end();
+  rmSync(folder, { recursive: true });
 });
 
 describe('checkpoints', () => {
   it('are signed when there is news, and each hour when there is none', async () => {
     expect(await publish()).toBeNull();
-    await append(3);
+    await append(pool, 3);
     expect(await publish()).toBe(3);
     await publish();
     const count = async () => (await pool.query('SELECT FROM ledger_checkpoints')).rowCount;
@@ -91,50 +69,50 @@ describe('checkpoints', () => {
     now = new Date('2026-01-01T01:00:01Z');
     await publish();
     expect(await count()).toBe(2);
-    await append(300);
+    await append(pool, 300);
     expect(await publish()).toBe(300);
   });
 
   it('are signed by both keys while one takes the other’s place', async () => {
-    await append(1);
-    await publish(parseLogKeys(`${key(1)}\n${key(2)}\n`));
+    await append(pool, 1);
+    await publish(parseLogKeys(`${signerKey(1)}\n${signerKey(2)}\n`));
     const note = (await readCheckpoint(pool, ORGANIZATION)) as Buffer;
-    for (const one of [key(1), key(2)]) {
+    for (const one of [signerKey(1), signerKey(2)]) {
       expect(openCheckpoint(note, parseLogKeys(one).policy(ORGANIZATION)).checkpoint.size).toBe(1);
     }
-    expect(() => openCheckpoint(note, parseLogKeys(key(3)).policy(ORGANIZATION))).toThrow(/None of the log’s keys/);
+    expect(() => openCheckpoint(note, parseLogKeys(signerKey(3)).policy(ORGANIZATION))).toThrow(/None of the log’s keys/);
   });
 
   it('are refused, once and aloud, over a database that was restored to an earlier state', async () => {
-    await append(5);
+    await append(pool, 5);
     await publish();
     await asSuperuser('DELETE FROM ledger_records', 'DELETE FROM ledger_heads', 'DELETE FROM ledger_checkpoints');
-    await append(2);
+    await append(pool, 2);
     expect(await publish()).toBeNull();
     expect(said).toEqual([expect.stringContaining(`example.org/audit/${ORGANIZATION} is not what was signed: a tree of 5 records`)]);
   });
 
   it('are refused over a tree that is not the one that was signed', async () => {
-    await append(4);
+    await append(pool, 4);
     await publish();
     await asSuperuser("UPDATE ledger_heads SET edge = repeat('x', 32)::bytea");
-    await append(7);
+    await append(pool, 7);
     expect(await publish()).toBe(4);
     expect(said).toHaveLength(1);
   });
 
   it('are refused, once and aloud, where what was signed last cannot be believed', async () => {
-    await append(2);
+    await append(pool, 2);
     await publish();
     writeFileSync(join(folder, `${ORGANIZATION}.checkpoint`), 'damaged');
-    await append(3);
+    await append(pool, 3);
     expect([await publish(), said.length]).toEqual([2, 1]);
   });
 
   it('go on after an end between the file and the table', async () => {
-    await append(2);
+    await append(pool, 2);
     await publish();
-    await append(3);
+    await append(pool, 3);
     await publish();
     await asSuperuser('DELETE FROM ledger_checkpoints WHERE size = 3');
     expect(await publish()).toBe(3);
@@ -146,8 +124,8 @@ describe('log keys', () => {
   it.each([
     ['nothing', ''],
     ['a public key', keys.verifierKeys[0] as string],
-    ['three keys', [1, 2, 3].map(key).join('\n')],
-    ['keys of two names', `${key(1)}\n${writeSignerKey({ name: 'other/audit', type: ED25519_NOTE.type, seed: Buffer.alloc(32) })}`],
+    ['three keys', [1, 2, 3].map(signerKey).join('\n')],
+    ['keys of two names', `${signerKey(1)}\n${writeSignerKey({ name: 'other/audit', type: ED25519_NOTE.type, seed: Buffer.alloc(32) })}`],
   ])('are not read from %s', (_what, text) => {
     expect(() => parseLogKeys(text)).toThrow(/must/);
   });

@@ -1,9 +1,18 @@
 import { Initial1764000000000 } from './1764000000000-initial.ts';
 import { Tree1764500000000 } from './1764500000000-tree.ts';
+import { SentCheckpoints1764600000000 } from './1764600000000-sent-checkpoints.ts';
 
-export const AUDIT_MIGRATIONS = [Initial1764000000000, Tree1764500000000];
+export const AUDIT_MIGRATIONS = [Initial1764000000000, Tree1764500000000, SentCheckpoints1764600000000];
 
-const TABLES = ['ledger_records', 'ledger_nodes', 'ledger_heads', 'ledger_checkpoints', 'parked_messages', 'consumed_offsets'];
+const TABLES = [
+  'ledger_records',
+  'ledger_nodes',
+  'ledger_heads',
+  'ledger_checkpoints',
+  'sent_checkpoints',
+  'parked_messages',
+  'consumed_offsets',
+];
 
 /** The ledger's role may add and read, nothing else. */
 export const auditGrants = (role: string): readonly string[] => [`GRANT SELECT, INSERT ON ${TABLES.join(', ')} TO ${role}`];
