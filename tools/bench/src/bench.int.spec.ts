@@ -23,6 +23,7 @@ describe('the benchmark', () => {
       broker: 'stand-in',
       generator: chooseGenerator('autocannon'),
       instances: 1,
+      profile: undefined,
       plan: { seconds: 1, deadlineSeconds: 60, connections: [1, 64], lagProbes: 2 },
       directory,
       signal: AbortSignal.timeout(60_000),

@@ -9,6 +9,7 @@ export function toMarkdown(result: Result, earlier: Result | null): string {
     ...result.reveal.flatMap(failureText),
     memoryTable(result.reveal),
     ...(result.ledger === null ? [] : [ledgerText(result.ledger)]),
+    ...(result.profiles ?? []).map(profileText),
     ...(earlier === null ? [] : [againstText(result, earlier)]),
   ].join('\n\n');
 }
@@ -73,6 +74,11 @@ function ledgerText({ recordsPerSecond, cpuMsPerRecord, lagMsP50, lagMsP99, idle
     `From a reveal's answer to its record in the ledger: p50 ${Math.round(lagMsP50)} ms, p99 ${Math.round(lagMsP99)} ms under that load;`,
     `p50 ${Math.round(idleLagMsP50)} ms, p99 ${Math.round(idleLagMsP99)} ms one at a time.`,
   ].join('\n');
+}
+
+function profileText({ service, hottest }: NonNullable<Result['profiles']>[number]): string {
+  const rows = hottest.map(({ name, part }) => [`${(part * 100).toFixed(1)} %`, `\`${name}\``]);
+  return `Where ${service} itself spent its time:\n\n${table(['part', 'function'], rows)}`;
 }
 
 function againstText(result: Result, earlier: Result): string {

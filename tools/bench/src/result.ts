@@ -79,5 +79,9 @@ export const Result = z.strictObject({
   reveal: z.array(RevealLine),
   ledger: LedgerFigures.nullable(),
   machine: Machine,
+  /** Of each service process, the functions that took the most time themselves. */
+  profiles: z
+    .array(z.strictObject({ service: z.string(), hottest: z.array(z.strictObject({ name: z.string(), part: figure })) }))
+    .optional(),
 });
 export type Result = z.infer<typeof Result>;

@@ -1,8 +1,10 @@
 import { cpus, release, totalmem, type } from 'node:os';
+import { resolve } from 'node:path';
 import { drive, type Bench } from './bench.ts';
 import { Counts } from './counts.ts';
 import { createEntry, revealOnce } from './entries.ts';
 import { measureLag } from './lag.ts';
+import { makeProfileFolder, profileServices, profileVariables } from './profile.ts';
 import type { LedgerFigures, Machine, Result, RevealLine } from './result.ts';
 import { measureReveals } from './reveal.ts';
 import type { Settings } from './settings.ts';
@@ -54,10 +56,12 @@ export function describeMachine({ broker, generator }: Pick<Settings, 'broker' |
 /** Runs everything that the settings ask for. */
 export async function runBench(options: RunOptions): Promise<Result> {
   const { directory, broker, instances, generator, plan, signal, say } = options;
+  const profile = options.profile === undefined ? undefined : resolve(options.profile);
+  if (profile !== undefined) await makeProfileFolder(profile);
   const machine = describeMachine(options);
   const begin = performance.now();
   say(`Starting ${instances === 1 ? 'one' : instances} of each service, broker: ${broker}, generator: ${generator.name}.`);
-  const suite = await Suite.start({ directory, broker, instances, signal });
+  const suite = await Suite.start({ directory, broker, instances, signal, ...(profile && { variables: profileVariables(profile) }) });
   try {
     const counts = await Counts.open(suite);
     try {
@@ -65,7 +69,8 @@ export async function runBench(options: RunOptions): Promise<Result> {
       const seconds = Math.max(1, Math.min(plan.seconds, Math.floor(left / (plan.connections.length + WAITS))));
       const bench = { suite, counts, generator, seconds, signal, say };
       await prepare(bench);
-      return { ...(await measureAll(bench, plan)), machine };
+      const measured = await measureAll(bench, plan);
+      return { ...measured, machine, ...(profile && { profiles: await profileServices(bench, profile) }) };
     } finally {
       await counts.close();
     }

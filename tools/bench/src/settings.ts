@@ -6,6 +6,7 @@ import { chooseGenerator, type Generator } from './generator.ts';
 export const HELP = `Measures a suite of its own: how fast it is, what it costs, and where the time goes.
 
   npm run bench -- [--quick] [--out <file>] [--against <file>] [--broker stand-in|apache] [--generator wrk|autocannon] [--instances 1|2]
+                   [--profile <an empty folder>]
 
 --quick           ends within a minute: reveals at each number of connections, and the lag of the ledger.
 --out <file>      writes the figures as JSON.
@@ -13,6 +14,7 @@ export const HELP = `Measures a suite of its own: how fast it is, what it costs,
 --broker          without it Apache Kafka where Java 17 and Maven are, else the stand-in.
 --generator       without it wrk where it is on the PATH, else autocannon.
 --instances 2     two gateways, two vaults, and with Apache Kafka two audit services and three brokers.
+--profile         afterwards profiles the services under 64 connections: .cpuprofile files and flame graphs as pages.
 
 The figures are Markdown on standard output, the progress is on standard error. Ctrl-C ends everything and leaves nothing behind.
 `;
@@ -24,11 +26,12 @@ export interface Settings {
   broker: 'stand-in' | 'apache';
   generator: Generator;
   instances: number;
+  profile: string | undefined;
 }
 
 /** What the command line asks for, or null where it asks for help. Throws StartupError. */
 export async function readSettings(parameters: readonly string[]): Promise<Settings | null> {
-  const { quick, out, against, broker, generator, instances, help } = parse(parameters);
+  const { quick, out, against, broker, generator, instances, profile, help } = parse(parameters);
   if (help) return null;
   return {
     isQuick: quick,
@@ -37,6 +40,7 @@ export async function readSettings(parameters: readonly string[]): Promise<Setti
     broker: oneOf('broker', broker, ['stand-in', 'apache']) ?? ((await canInstallKafka()) ? 'apache' : 'stand-in'),
     generator: chooseGenerator(oneOf('generator', generator, ['wrk', 'autocannon'])),
     instances: Number(oneOf('instances', instances, ['1', '2']) ?? 1),
+    profile,
   };
 }
 
@@ -46,7 +50,7 @@ function parse(parameters: readonly string[]) {
   try {
     return parseArgs({
       args: [...parameters],
-      options: { quick: flag, out: text, against: text, broker: text, generator: text, instances: text, help: flag },
+      options: { quick: flag, out: text, against: text, broker: text, generator: text, instances: text, profile: text, help: flag },
     }).values;
   } catch (error) {
     throw new StartupError(`${(error as Error).message}\n\n${HELP}`, { cause: error });
