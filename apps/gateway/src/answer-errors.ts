@@ -11,26 +11,27 @@ const SENTENCES: Record<number, string> = {
   415: 'The request body must be application/json',
 };
 
-/** Turns every error into `{"error": "<one sentence>"}`. What is not meant for the client goes to the log only. */
+/** What an error answers. What is not meant for the client goes to the log only. */
+export function describeError(error: unknown, requestId: string, logger: Logger): { status: number; message: string } {
+  if (error instanceof HttpError) {
+    if (error.status >= 500) logger.warn({ err: error.cause, requestId }, error.message);
+    return error;
+  }
+  const status = error instanceof HttpException ? error.getStatus() : ((error as { statusCode?: unknown } | null)?.statusCode ?? 500);
+  const message = SENTENCES[Number(status)];
+  if (message !== undefined) return { status: Number(status), message };
+  logger.error({ err: error, requestId }, 'A request failed.');
+  return { status: 500, message: 'Internal error' };
+}
+
+/** Turns every error into `{"error": "<one sentence>"}`. */
 @Catch()
 export class AnswerErrors implements ExceptionFilter {
   constructor(readonly logger: Logger) {}
 
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
-    const { status, message } = this.#describe(error, http.getRequest<FastifyRequest>().id);
+    const { status, message } = describeError(error, http.getRequest<FastifyRequest>().id, this.logger);
     void http.getResponse<FastifyReply>().status(status).send({ error: message });
-  }
-
-  #describe(error: unknown, requestId: string): { status: number; message: string } {
-    if (error instanceof HttpError) {
-      if (error.status >= 500) this.logger.warn({ err: error.cause, requestId }, error.message);
-      return error;
-    }
-    const status = error instanceof HttpException ? error.getStatus() : ((error as { statusCode?: unknown } | null)?.statusCode ?? 500);
-    const message = SENTENCES[Number(status)];
-    if (message !== undefined) return { status: Number(status), message };
-    this.logger.error({ err: error, requestId }, 'A request failed.');
-    return { status: 500, message: 'Internal error' };
   }
 }

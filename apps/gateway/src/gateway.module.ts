@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { createIdGenerator, MAX_BODY_BYTES } from '@kms/contracts';
 import type { KafkaConnection } from '@kms/kafka';
@@ -14,11 +14,14 @@ import { AuditController, LEDGER } from './audit/audit.controller.ts';
 import { LogController } from './audit/log.controller.ts';
 import { Recorder } from './audit/recorder.ts';
 import { ApiKeyStore } from './authenticate/api-key-store.ts';
-import { guardRoutes, type AuthenticationDependencies } from './authenticate/authenticate.ts';
+import { Gate, type GateDependencies } from './authenticate/gate.ts';
+import { guardRoutes } from './authenticate/guard-routes.ts';
+import { requestIdOf } from './authenticate/request-context.ts';
 import { ConnectionController } from './connection.controller.ts';
 import type { GatewayConfiguration } from './gateway.config.ts';
 import { KmsController } from './kms/kms.controller.ts';
 import { PolicyCache, type Peer } from './kms/policy-cache.ts';
+import { openRevealLane } from './kms/reveal-lane.ts';
 import { routeReveals } from './kms/reveal-route.ts';
 import { RevealSecret } from './kms/reveal-secret.ts';
 
@@ -29,7 +32,6 @@ declare module 'fastify' {
   }
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 /** Longest handler in a path that is taken in (to be refused and recorded); a longer one is no route of ours. */
 const MAX_PARAM_LENGTH = 256;
 
@@ -87,17 +89,14 @@ export async function createApp(
   module: DynamicModule,
   reveals: RevealSecret,
   logger: Logger,
-  authentication: AuthenticationDependencies,
+  gateDependencies: GateDependencies,
 ): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({
     bodyLimit: MAX_BODY_BYTES,
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    genReqId: ({ headers }: IncomingMessage) => {
-      const given = headers['x-request-id'];
-      return typeof given === 'string' && UUID.test(given) ? given : randomUUID();
-    },
+    genReqId: (request: IncomingMessage) => requestIdOf(request),
   });
   const app = await NestFactory.create<NestFastifyApplication>(module, adapter, { logger: false, abortOnError: false });
   app.useGlobalFilters(new AnswerErrors(logger));
@@ -107,7 +106,9 @@ export async function createApp(
     request.receivedAt = performance.now();
     done();
   });
-  guardRoutes(server, authentication);
+  const gate = new Gate(gateDependencies);
+  guardRoutes(server, gate);
   void server.register(async (scope) => routeReveals(scope, reveals));
+  server.addHook('preClose', openRevealLane(app.getHttpServer(), { gate, reveals, logger }));
   return app;
 }

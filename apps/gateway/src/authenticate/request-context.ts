@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { clientAddress, type Address } from '@kms/access';
 import type { ApiAccessPermission } from '@kms/contracts';
 import type { FastifyRequest } from 'fastify';
@@ -26,15 +28,22 @@ export function contextOf(request: FastifyRequest): RequestContext {
   return request.kms;
 }
 
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+
+/** The request's id: the client's own where it is a UUID, else a new one. */
+export function requestIdOf({ headers }: IncomingMessage): string {
+  const given = headers['x-request-id'];
+  return typeof given === 'string' && UUID.test(given) ? given : randomUUID();
+}
+
 /** What a request says of itself, before anybody vouches for it. */
 export function observe(
-  request: FastifyRequest,
+  request: IncomingMessage,
+  requestId: string,
   isTrusted: (address: Address) => boolean,
 ): { facts: RequestFacts; address: Address | null } {
-  const forwarded = request.headers['x-forwarded-for'];
-  const address = clientAddress(request.socket.remoteAddress, Array.isArray(forwarded) ? forwarded.join(',') : forwarded, isTrusted);
-  return {
-    address,
-    facts: { requestId: request.id, address: address?.text ?? null, userAgent: cutUserAgent(request.headers['user-agent']) },
-  };
+  const { socket, headers } = request;
+  const forwarded = headers['x-forwarded-for'];
+  const address = clientAddress(socket.remoteAddress, Array.isArray(forwarded) ? forwarded.join(',') : forwarded, isTrusted);
+  return { address, facts: { requestId, address: address?.text ?? null, userAgent: cutUserAgent(headers['user-agent']) } };
 }

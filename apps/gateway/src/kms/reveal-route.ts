@@ -5,9 +5,9 @@ import { parse } from '../parse.ts';
 import type { RevealSecret } from './reveal-secret.ts';
 
 /** The header of a reveal's answer that holds the receipt of its record. */
-const RECEIPT_HEADER = 'audit-record';
+export const RECEIPT_HEADER = 'audit-record';
 
-/** The hot path: a route of Fastify's own, because a controller's parameters and proxies cost more here than they give. */
+/** Reveals as an ordinary route, of Fastify's own: those that the reveal lane leaves to it, such as of another version than the current. */
 export function routeReveals(server: FastifyInstance, reveals: RevealSecret): void {
   const config = { permission: ApiAccessPermission.KMS_READ };
   server.get<{ Params: { handler: string } }>(`/${API_VERSION}/kms/reveal/:handler.json`, { config }, async (request, reply) => {

@@ -1,5 +1,5 @@
 import type { Address } from '@kms/access';
-import { Handler, VaultCall, type Id, type RevealedContent, type RevealReply } from '@kms/contracts';
+import { isHandler, VaultCall, type Id, type RevealedContent, type RevealReply } from '@kms/contracts';
 import type { Journal } from '@kms/journal';
 import type { Principal } from '../domain/api-key.ts';
 import { byPrincipal, gatewayEvent, toCaller, type RequestFacts } from '../domain/audit-event.ts';
@@ -43,7 +43,7 @@ export class RevealSecret {
   async reveal(call: RevealCall): Promise<Revealed> {
     const { policies } = this.dependencies;
     const deadline = call.receivedAt + REVEAL_DEADLINE_MS;
-    if (!Handler.safeParse(call.handler).success) throw await this.#denied(call, null, 'unknown-handler');
+    if (!isHandler(call.handler)) throw await this.#denied(call, null, 'unknown-handler');
     const key = { organizationId: call.principal.organizationId, environment: call.principal.environment, handler: call.handler };
     let policy = await reachable(policies.known(key));
     for (let round = 0; round < MAX_ROUNDS; round += 1) {

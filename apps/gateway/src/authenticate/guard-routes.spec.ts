@@ -1,11 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { ApiAccessPermission } from '@kms/contracts';
 import fastify from 'fastify';
-import { guardRoutes } from './authenticate.ts';
+import { Gate } from './gate.ts';
+import { guardRoutes } from './guard-routes.ts';
 
 function server() {
   const app = fastify();
-  guardRoutes(app, {
+  const gate = new Gate({
     keys: { find: () => Promise.resolve(null) },
     journal: { append: () => Promise.reject(new Error('the journal is away')) },
     pepper: 'pepper',
@@ -13,6 +14,7 @@ function server() {
     operatorOrganizationId: '0'.repeat(24),
     nextId: () => '0'.repeat(24),
   });
+  guardRoutes(app, gate);
   return app;
 }
 
