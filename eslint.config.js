@@ -84,7 +84,7 @@ export default tseslint.config(
     rules: { 'no-restricted-imports': ['error', { patterns: [{ group: ['@kms/testing'], message: 'Test helpers are for specs.' }] }] },
   },
   {
-    files: ['libs/merkle/src/**/*.ts'],
+    files: ['libs/{merkle,evidence}/src/**/*.ts'],
     ignores: ['**/*.spec.ts', '**/*.fixture.ts', 'libs/merkle/src/node-crypto.ts'],
     rules: {
       'no-restricted-imports': [

@@ -55,7 +55,7 @@ export {
 export type { NodeId } from './subtree.ts';
 export { newTiles, parseTilePath, TILE_WIDTH, tileInTree, tileNodes, tilePath, type Tile } from './tile.ts';
 export { tileNodeReader, type TileReader } from './tile-nodes.ts';
-export { HASH_BYTES, SHA256_TREE, TreeHasher, type Sha256 } from './tree-hasher.ts';
+export { HASH_BYTES, sameBytes, SHA256_TREE, TreeHasher, type Sha256 } from './tree-hasher.ts';
 export {
   RecordVerifier,
   verifyConsistency,
