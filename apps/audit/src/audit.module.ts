@@ -8,6 +8,8 @@ import {
   type LedgerQueryRequest,
   type ProofReply,
   type ProofRequest,
+  type TileReply,
+  type TileRequest,
   type WatermarksReply,
   type WatermarksRequest,
 } from '@kms/contracts';
@@ -16,6 +18,7 @@ import { MessagePattern } from '@nestjs/microservices';
 import type pg from 'pg';
 import type { LogKeys } from './checkpoint/log-keys.ts';
 import { proveExtension, proveRecord, readCheckpoint } from './proofs/prove.ts';
+import { serveTile } from './proofs/serve-tile.ts';
 import { queryLedger } from './query/query-ledger.ts';
 import { readWatermarks } from './query/read-watermarks.ts';
 
@@ -54,6 +57,11 @@ export class LedgerController {
   @MessagePattern(LedgerCall.Consistency)
   consistency({ organizationId, from, to }: ConsistencyRequest): Promise<ConsistencyReply> {
     return proveExtension(this.pool, organizationId, from, to);
+  }
+
+  @MessagePattern(LedgerCall.Tile)
+  tile(request: TileRequest): Promise<TileReply> {
+    return serveTile(this.pool, request);
   }
 }
 

@@ -32,6 +32,7 @@ export class AnswerErrors implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const { status, message } = describeError(error, http.getRequest<FastifyRequest>().id, this.logger);
-    void http.getResponse<FastifyReply>().status(status).send({ error: message });
+    // The route may have named another type for what it would have answered.
+    void http.getResponse<FastifyReply>().status(status).type('application/json; charset=utf-8').send({ error: message });
   }
 }

@@ -1,6 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { auditData, createIdGenerator, EventFormatError, organizationOf, parseEvent, prepareEvent, type AuditData } from './index.ts';
+import {
+  auditData,
+  createIdGenerator,
+  CreateEntryBody,
+  EventFormatError,
+  MAX_EVENT_BYTES,
+  organizationOf,
+  parseEvent,
+  prepareEvent,
+  type AuditData,
+} from './index.ts';
 
 const ID = '6835c2cd0f3e5a7b9c1d2e3f';
 const position = { writer: ID, sequence: 42, previousHash: 'ab'.repeat(32) };
@@ -39,6 +49,43 @@ describe('an event', () => {
     ['an organization that is no id', bytesOf({ organizationId: 'x' })],
   ])('is not %s', (_name, bytes) => {
     expect(() => parseEvent(bytes)).toThrow(EventFormatError);
+  });
+});
+
+describe('the longest event', () => {
+  it('is as long as an entry bundle can hold; no longer one is made', () => {
+    const room = MAX_EVENT_BYTES - bytesOf({ apiKeyName: '' }).length;
+    expect(bytesOf({ apiKeyName: 'x'.repeat(room) }).length).toBe(MAX_EVENT_BYTES);
+    expect(() => bytesOf({ apiKeyName: 'x'.repeat(room + 1) })).toThrow(EventFormatError);
+    expect(() => bytesOf({ apiKeyName: '\u20ac'.repeat(room / 3 + 1) })).toThrow(EventFormatError);
+  });
+
+  it('is longer than any that a request can make', () => {
+    const whitelist = Array.from({ length: 256 }, () => 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128');
+    const body = (properties: Record<string, string>) => ({
+      kmsEntry: { name: '\u0001'.repeat(200), handler: 'h'.repeat(128), content: 'x', whitelist, properties },
+    });
+    const key = (index: number) => String.fromCharCode(32 + index);
+    const properties = Object.fromEntries(Array.from({ length: 64 }, (_, index) => [key(index), '\u0001'.repeat(index < 63 ? 104 : 95)]));
+    const { kmsEntry } = CreateEntryBody.parse(body(properties));
+    const { name, handler } = kmsEntry;
+    const bytes = bytesOf({
+      handler,
+      apiKeyName: '\u0001'.repeat(200),
+      userAgent: '\u0001'.repeat(512),
+      change: {
+        name,
+        whitelist,
+        properties: kmsEntry.properties,
+        enabled: true,
+        expiresAt: '2026-01-01T00:00:00.000Z',
+        encoding: 'base64',
+      },
+    });
+    expect(JSON.stringify(properties).length).toBeGreaterThan(40_000);
+    expect(bytes.length).toBeLessThan(MAX_EVENT_BYTES);
+    const more = CreateEntryBody.safeParse(body({ ...properties, ' ': '\u0001'.repeat(300) }));
+    expect(more.error?.issues[0]?.message).toBe('at most 40960 bytes of properties together as JSON');
   });
 });
 

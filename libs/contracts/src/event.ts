@@ -11,9 +11,13 @@ export const CHECKPOINT_TOPIC = 'kms.audit.checkpoints.v1';
 export const CHECKPOINT_CONTENT_TYPE = 'text/plain; charset=utf-8';
 /** Longest User-Agent that a record holds, in bytes; what is longer is cut. */
 export const MAX_USER_AGENT_BYTES = 512;
+/** Longest event, in bytes: a record of the ledger must fit into an entry bundle (C2SP tlog-tiles), which has two bytes for its length. */
+export const MAX_EVENT_BYTES = 65_535;
 
 /** Digits of a sequence number on the wire: enough for 2^53, and sorted as text it is sorted as a number. */
 const SEQUENCE_DIGITS = 16;
+/** What a place in a chain adds to an event, in bytes. */
+const PLACE_BYTES = 24 + SEQUENCE_DIGITS + 64 + '","sequence":"'.length + '","previoushash":"'.length + '"}'.length;
 
 export const EVENT_TYPES = [
   'kms.secret.revealed.v1',
@@ -165,17 +169,22 @@ const formatSequence = (sequence: number): string => sequence.toString().padStar
 /**
  * Prepares an event for its place: the JSON text is made once, now; the place is spliced in when it is known. What the returned
  * function answers is the event's exact bytes as UTF-8 text: it is stored, hashed and sent as it stands, never serialized again.
+ * Throws {@link EventFormatError} for an event of more than {@link MAX_EVENT_BYTES}: what is checked where requests come in does not make one.
  */
 export function prepareEvent({ id, source, type, time, data }: UnplacedEvent): (position: Position) => string {
   const subject = data.handler === null || data.handler === '' ? '' : `"subject":${JSON.stringify(data.handler)},`;
   const head =
     `{"specversion":"1.0","id":"${id}","source":"${source}","type":"${type}",${subject}"time":"${time}",` +
     `"datacontenttype":"application/json","data":${JSON.stringify(data)},"writer":"`;
+  if (exceeds(head, MAX_EVENT_BYTES - PLACE_BYTES)) throw new EventFormatError(`The event takes more than ${MAX_EVENT_BYTES} bytes.`);
   return ({ writer, sequence, previousHash }) =>
     `${head}${writer}","sequence":"${formatSequence(sequence)}","previoushash":"${previousHash}"}`;
 }
 
-/** An event that bytes could not be read as. */
+/** Whether a text takes more bytes as UTF-8; one takes at most three a UTF-16 unit, so a short one is not counted. */
+const exceeds = (text: string, bytes: number) => text.length * 3 > bytes && Buffer.byteLength(text) > bytes;
+
+/** What is no event: by its bytes, or too long to be one. */
 export class EventFormatError extends Error {
   override readonly name = 'EventFormatError';
 }

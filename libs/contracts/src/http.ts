@@ -13,6 +13,8 @@ export const MAX_WHITELIST_RANGES = 256;
 export const MAX_PROPERTIES = 64;
 /** Largest sum of the UTF-8 bytes of all property names and values. */
 export const MAX_PROPERTIES_BYTES = 16 * 1024;
+/** Largest JSON of all properties, in bytes: control characters take six each there, and an event holds all of it. */
+export const MAX_PROPERTIES_JSON_BYTES = 40 * 1024;
 
 const utf8Length = (text: string) => Buffer.byteLength(text, 'utf8');
 
@@ -34,6 +36,10 @@ const Properties = z
     (properties) =>
       Object.entries(properties).reduce((sum, [key, value]) => sum + utf8Length(key) + utf8Length(value), 0) <= MAX_PROPERTIES_BYTES,
     `at most ${MAX_PROPERTIES_BYTES} bytes of properties together`,
+  )
+  .refine(
+    (properties) => utf8Length(JSON.stringify(properties)) <= MAX_PROPERTIES_JSON_BYTES,
+    `at most ${MAX_PROPERTIES_JSON_BYTES} bytes of properties together as JSON`,
   );
 
 /** Ranges as text; that each is a canonical address or CIDR range is checked with `@kms/access` where the body is taken in. */

@@ -20,6 +20,7 @@ export const LedgerCall = {
   Checkpoint: 'ledger.checkpoint',
   Proof: 'ledger.proof',
   Consistency: 'ledger.consistency',
+  Tile: 'ledger.tile',
 } as const;
 
 /** Who asks, as the gateway found out; the vault records it and decides nothing by it. */
@@ -199,3 +200,19 @@ export interface ExtensionProof {
   proof: string[];
 }
 export type ConsistencyReply = ProofOf<ExtensionProof>;
+
+/** A tile or an entry bundle (C2SP tlog-tiles) with its first `width` hashes or entries, of which the first `from` are not asked for. */
+export interface TileRequest {
+  organizationId: Id;
+  /** A number from 0, or `entries` for a bundle. */
+  level: number | 'entries';
+  index: number;
+  width: number;
+  from: number;
+}
+/** `bytes` in base64: the tile's, or the bundle's from that entry on, as many as fit into one answer; `to` is the first that is left out. */
+export interface TilePart {
+  bytes: string;
+  to: number;
+}
+export type TileReply = ProofOf<TilePart>;

@@ -23,7 +23,10 @@ export const TILE_WIDTH = 256;
 export const TILE_LEVELS = 8;
 
 const MAX_LEVEL = 63;
-const PATH = /^tile\/(entries|[0-9]+)\/((?:x[0-9]{3}\/)*[0-9]{3})(?:\.p\/([0-9]+))?$/;
+const PATH = /^tile\/([^/]*)\/([^.]*)(?:\.p\/(.*))?$/s;
+const DECIMAL = /^(?:0|[1-9][0-9]{0,2})$/;
+/** Groups of three digits, of which the first is not zero unless it is the only one. */
+const INDEX = /^(?:x(?!000)[0-9]{3}\/(?:x[0-9]{3}\/)*)?[0-9]{3}$/;
 
 /** The path of a tile, such as `tile/0/x001/067` or `tile/entries/000.p/8`. Throws an `invalid-argument` {@link MerkleError} for what is none. */
 export function tilePath(tile: Tile): string {
@@ -31,16 +34,34 @@ export function tilePath(tile: Tile): string {
   return `tile/${level}/${indexPath(index)}${width === TILE_WIDTH ? '' : `.p/${width}`}`;
 }
 
-/** Reads what {@link tilePath} writes, and nothing else. Throws a {@link MerkleError}: `format`, or `too-large` for an index above 2^53 - 1. */
+/**
+ * Reads what {@link tilePath} writes, and nothing else. Throws a {@link MerkleError} that says which part is wrong: `format`, or `too-large` for
+ * an index above 2^53 - 1.
+ */
 export function parseTilePath(path: string): Tile {
-  const [, level = '', index = '', width] = PATH.exec(path) ?? [];
-  const tile: Tile = {
-    level: level === 'entries' ? level : parseDecimal(level),
-    index: parseDecimal(index.replace(/[x/]/g, '').replace(/^0+(?=.)/, '')),
-    width: width === undefined ? TILE_WIDTH : parseDecimal(width),
-  };
-  if (!isTile(tile) || tilePath(tile) !== path) throw malformed('A tile path must be written as tlog-tiles has it.');
-  return tile;
+  const [, level, index, width] = PATH.exec(path) ?? [];
+  if (level === undefined || index === undefined)
+    throw malformed('A tile path must be tile/<level>/<index>, followed by .p/<width> for a partial tile.');
+  return { level: parseLevel(level), index: parseIndex(index), width: width === undefined ? TILE_WIDTH : parseWidth(width) };
+}
+
+function parseLevel(text: string): Tile['level'] {
+  if (text === 'entries') return text;
+  if (!DECIMAL.test(text) || Number(text) > MAX_LEVEL)
+    throw malformed(`The level in a tile path must be entries, or a number from 0 to ${MAX_LEVEL} without leading zeros.`);
+  return Number(text);
+}
+
+function parseIndex(text: string): number {
+  if (!INDEX.test(text))
+    throw malformed('The index in a tile path must be groups of three digits, all but the last after an x, and no more than it takes.');
+  return parseDecimal(text.replace(/[x/]/g, '').replace(/^0+(?=.)/, ''));
+}
+
+function parseWidth(text: string): number {
+  if (!DECIMAL.test(text) || Number(text) < 1 || Number(text) >= TILE_WIDTH)
+    throw malformed(`The width in a tile path must be a number from 1 to ${TILE_WIDTH - 1} without leading zeros.`);
+  return Number(text);
 }
 
 /** The tile `index` of a level as it is in a tree of that size, or `null` where the tree has none yet. Throws `invalid-argument`. */

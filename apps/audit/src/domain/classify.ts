@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { SHA256_TREE } from '@kms/merkle';
+import { MAX_ENTRY_BYTES, SHA256_TREE } from '@kms/merkle';
 import { auditData, EventFormatError, parseEvent, prepareEvent, type AuditEvent, type Id } from '@kms/contracts';
 
 /** A message as it came from the topic. */
@@ -28,11 +28,13 @@ export function toLeaf(message: RawMessage, bytes: Buffer, event: AuditEvent, is
   return { bytes, hash: Buffer.from(buffer, byteOffset, length), event, message, isParked };
 }
 
-export type ParkReason = 'unreadable' | 'wrong-key' | 'conflict';
+export type ParkReason = 'unreadable' | 'too-long' | 'wrong-key' | 'conflict';
 
 /** Reads a message as an event, or says why it must be parked. */
 export function classify({ key, value }: RawMessage): { event: AuditEvent } | { park: ParkReason } {
   if (value === null) return { park: 'unreadable' };
+  // Once in the tree it could neither be left out of its bundle nor cut.
+  if (value.length > MAX_ENTRY_BYTES) return { park: 'too-long' };
   try {
     const event = parseEvent(value);
     return key?.toString('latin1') === event.data.organizationId ? { event } : { park: 'wrong-key' };

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { auditData, prepareEvent, type AuditData } from '@kms/contracts';
-import { CompactRange, SHA256_TREE } from '@kms/merkle';
+import { CompactRange, MAX_ENTRY_BYTES, SHA256_TREE } from '@kms/merkle';
 import { createLogger } from '@kms/platform';
 import { createPool, migrate, withClient } from '@kms/postgres';
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
@@ -130,6 +130,16 @@ describe('the ledger', () => {
     await append(value(1, { outcome: 'denied' }), value(2, { organizationId: '2'.repeat(24) }), null);
     expect(await sequences()).toEqual([1]);
     expect((await parked()).sort()).toEqual(['conflict', 'unreadable', 'wrong-key']);
+  });
+
+  it('takes an event as long as an entry bundle can hold, and parks a longer one', async () => {
+    const empty = value(1, { apiKeyName: '' }).length;
+    const longest = value(1, { apiKeyName: 'x'.repeat(MAX_ENTRY_BYTES - empty) });
+    expect(longest.length).toBe(MAX_ENTRY_BYTES);
+    const longer = Buffer.from(longest.toString().replace('"x', '"xx'));
+    await append(longest, longer);
+    expect(await sequences()).toEqual([1]);
+    expect(await parked()).toEqual(['too-long']);
   });
 
   it('appends nothing where the offset cannot be kept', async () => {

@@ -3,7 +3,7 @@ import type { BatchHandler, MessageBatch } from '@kms/kafka';
 import { failpoint, type Logger } from '@kms/platform';
 import { inTransaction } from '@kms/postgres';
 import type pg from 'pg';
-import { classify, parkMessage, toLeaf, type Leaf, type RawMessage } from '../domain/classify.ts';
+import { classify, parkMessage, toLeaf, type Leaf, type ParkReason, type RawMessage } from '../domain/classify.ts';
 import { insertRecords } from './insert-records.ts';
 
 /** The first key of the lock that orders the appends to one organization's ledger, over all audit processes. */
@@ -70,7 +70,7 @@ export class AppendBatch implements BatchHandler {
     return this.#park(message, result.park);
   }
 
-  #park(message: RawMessage, reason: 'unreadable' | 'wrong-key' | 'conflict'): Leaf {
+  #park(message: RawMessage, reason: ParkReason): Leaf {
     const { logger, operatorOrganizationId, now } = this.dependencies;
     const { topic, partition, offset } = message;
     logger.error({ topic, partition, offset: offset.toString(), reason }, 'A message was parked: it is not an event that can be appended.');

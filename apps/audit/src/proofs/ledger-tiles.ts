@@ -13,8 +13,12 @@ const LEAVES = `
 const NODES = `
   SELECT string_agg(hash, '' ORDER BY node_index) AS hashes FROM ledger_nodes
   WHERE organization_id = $1 AND node_index >= $2 AND node_index < $3 AND level = $4`;
+// The running size picks the records; what it counts is stored beside the bytes, which are read only where they are answered.
 const ENTRIES = `
-  SELECT bytes FROM ledger_records WHERE organization_id = $1 AND leaf_index >= $2 AND leaf_index < $3 ORDER BY leaf_index`;
+  SELECT bytes FROM (
+    SELECT leaf_index, bytes, sum(length(bytes)) OVER (ORDER BY leaf_index) AS total FROM ledger_records
+    WHERE organization_id = $1 AND leaf_index >= $2 AND leaf_index < $3) AS sized
+  WHERE total <= $4 ORDER BY leaf_index`;
 
 /** An organization's tree as tiles (C2SP tlog-tiles), made of the hashes that the ledger keeps. */
 export class LedgerTiles implements TileReader {
@@ -28,10 +32,11 @@ export class LedgerTiles implements TileReader {
     return Promise.all(tiles.map((tile) => this.#hashes(tile)));
   }
 
-  /** The records of a bundle. Rejects with {@link TileMissingError}. */
-  async readEntries({ index, width }: Tile): Promise<Uint8Array[]> {
-    const { rows } = await this.pool.query<{ bytes: Buffer }>({ name: 'read-entries', text: ENTRIES, values: this.#range(index, width) });
-    if (rows.length !== width) throw new TileMissingError();
+  /** Records from that index on, below `end`, as many as fit into so many bytes. Rejects with {@link TileMissingError} where there is none. */
+  async readEntries(start: number, end: number, maxBytes: number): Promise<Uint8Array[]> {
+    const values = [this.organizationId, start, end, maxBytes];
+    const { rows } = await this.pool.query<{ bytes: Buffer }>({ name: 'read-entries', text: ENTRIES, values });
+    if (rows.length === 0) throw new TileMissingError();
     return rows.map(({ bytes }) => bytes);
   }
 
@@ -41,7 +46,7 @@ export class LedgerTiles implements TileReader {
   }
 
   async #hashes({ level, index, width }: Tile): Promise<Uint8Array> {
-    const range = this.#range(index, width);
+    const range = [this.organizationId, index * TILE_WIDTH, index * TILE_WIDTH + width];
     const query =
       level === 0
         ? { name: 'read-leaves', text: LEAVES, values: range }
@@ -50,9 +55,5 @@ export class LedgerTiles implements TileReader {
     const hashes = rows[0]?.hashes ?? Buffer.alloc(0);
     if (hashes.length !== width * 32) throw new TileMissingError();
     return hashes;
-  }
-
-  #range(index: number, width: number): unknown[] {
-    return [this.organizationId, index * TILE_WIDTH, index * TILE_WIDTH + width];
   }
 }

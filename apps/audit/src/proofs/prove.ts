@@ -18,6 +18,12 @@ export async function readCheckpoint(pool: pg.Pool, organizationId: Id): Promise
   return rows[0]?.note ?? null;
 }
 
+/** How many records the newest checkpoint is of: what lies beyond it is not given out. 0 where there is none yet. */
+export async function publishedSize(pool: pg.Pool, organizationId: Id): Promise<number> {
+  const note = await readCheckpoint(pool, organizationId);
+  return note === null ? 0 : parseCheckpoint(parseNote(note).text).size;
+}
+
 /** A record with what shows that it is under the newest checkpoint. It is checked before it is given out. */
 export async function proveRecord(pool: pg.Pool, organizationId: Id, recordId: Id): Promise<ProofReply> {
   const { rows } = await pool.query<{ index: number; bytes: Buffer }>(BY_ID, [
@@ -38,9 +44,7 @@ export async function proveRecord(pool: pg.Pool, organizationId: Id, recordId: I
 
 /** What shows that the tree of `to` records extends that of `from`, both at most the newest checkpoint's. */
 export async function proveExtension(pool: pg.Pool, organizationId: Id, from: number, to: number): Promise<ConsistencyReply> {
-  const note = await readCheckpoint(pool, organizationId);
-  const size = note === null ? 0 : parseCheckpoint(parseNote(note).text).size;
-  if (to > size) return { status: 'not-yet' };
+  if (to > (await publishedSize(pool, organizationId))) return { status: 'not-yet' };
   const nodes = new LedgerTiles(pool, organizationId).nodes(to);
   return { status: 'ok', value: { from, to, proof: (await proveConsistency(nodes, from, to)).map(base64) } };
 }

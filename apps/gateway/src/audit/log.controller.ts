@@ -10,7 +10,9 @@ import {
   type ProofOf,
   type ProofReply,
   type RecordProof,
+  type TileReply,
 } from '@kms/contracts';
+import { MerkleError, parseTilePath, type Tile } from '@kms/merkle';
 import { Controller, Get, Header, Inject, Param, Query, Req } from '@nestjs/common';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
@@ -22,10 +24,11 @@ import { parse } from '../parse.ts';
 import { LEDGER } from './audit.controller.ts';
 import { Recorder } from './recorder.ts';
 
+const PREFIX = `${API_VERSION}/audit`;
 const READ = { permission: ApiAccessPermission.AUDIT_READ };
 
-/** The organization's log as a tree: signed checkpoints, and proofs against them. */
-@Controller(`${API_VERSION}/audit`)
+/** The organization's log as a tree: signed checkpoints, its tiles and records, and proofs against them. */
+@Controller(PREFIX)
 export class LogController {
   constructor(
     @Inject(LEDGER) private readonly ledger: Peer,
@@ -68,6 +71,38 @@ export class LogController {
     return shown(reply);
   }
 
+  /** A tile, or under `tile/entries` a bundle of records (C2SP tlog-tiles). */
+  @Get('tile/*')
+  @Header('content-type', 'application/octet-stream')
+  @RouteConfig(READ)
+  async tile(@Req() request: FastifyRequest): Promise<Buffer> {
+    return this.#readTile(request, pathIn(request));
+  }
+
+  /** A bundle of records under a shorter name. */
+  @Get('entries/*')
+  @Header('content-type', 'application/octet-stream')
+  @RouteConfig(READ)
+  async entries(@Req() request: FastifyRequest): Promise<Buffer> {
+    return this.#readTile(request, `tile/${pathIn(request)}`);
+  }
+
+  async #readTile(request: FastifyRequest, path: string): Promise<Buffer> {
+    const tile = parsePath(path);
+    const parts: Buffer[] = [];
+    let from = 0;
+    let reply: TileReply;
+    do {
+      reply = await this.#ask<TileReply>(request, LedgerCall.Tile, { ...tile, from });
+      if (reply.status !== 'ok') break;
+      parts.push(Buffer.from(reply.value.bytes, 'base64'));
+      from = reply.value.to;
+    } while (from < tile.width);
+    await this.#record(request);
+    shown(reply);
+    return Buffer.concat(parts);
+  }
+
   #record(request: FastifyRequest): Promise<void> {
     const { principal, facts } = contextOf(request);
     const observed = { type: 'kms.audit.read.v1', action: 'read-audit', outcome: 'success', reason: null } as const;
@@ -88,4 +123,19 @@ function shown<T>(reply: ProofOf<T>): T {
   if (reply.status === 'ok') return reply.value;
   if (reply.status === 'unknown') throw new HttpError(404, 'This record does not exist');
   throw new HttpError(404, 'No checkpoint reaches this far yet: ask again in a few seconds');
+}
+
+/** The path of a request below the log's own, as it was sent: tile paths have one spelling. */
+function pathIn({ url }: FastifyRequest): string {
+  const [path = ''] = url.split('?');
+  return path.slice(PREFIX.length + 2);
+}
+
+function parsePath(path: string): Tile {
+  try {
+    return parseTilePath(path);
+  } catch (error) {
+    if (!(error instanceof MerkleError)) throw error;
+    throw new HttpError(400, error.message.replace(/\.$/, ''));
+  }
 }
