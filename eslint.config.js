@@ -60,6 +60,7 @@ export default tseslint.config(
                 'layer:contract',
                 'layer:pure',
                 'layer:platform',
+                'layer:adapter',
                 'layer:embedded',
                 'layer:testing',
                 'scope:launcher',

@@ -12,6 +12,7 @@ const HELD = `
   SELECT coalesce(sum(size), 0)::float8 AS count FROM (SELECT max(size) AS size FROM ledger_heads GROUP BY organization_id) AS heads`;
 const HOLDS = 'SELECT FROM ledger_records WHERE writer = $1 AND sequence = $2';
 const ENTRIES = 'SELECT count(*)::float8 AS count FROM entries';
+const SIGNED = 'SELECT coalesce(max(size), 0)::float8 AS count FROM ledger_checkpoints WHERE organization_id = $1';
 
 /** What journals, vault and ledger hold, read from their databases. */
 export class Counts {
@@ -43,6 +44,11 @@ export class Counts {
     return count(this.vault, ENTRIES);
   }
 
+  /** How many records the newest checkpoint is over. */
+  signed(organizationId: string): Promise<number> {
+    return count(this.audit, SIGNED, [organizationId]);
+  }
+
   /** Whether the ledger has an event. */
   async holds(writer: string, sequence: number): Promise<boolean> {
     return (await this.audit.query(HOLDS, [writer, sequence])).rowCount !== 0;
@@ -64,6 +70,6 @@ export class Counts {
   }
 }
 
-async function count(client: pg.Client, text: string): Promise<number> {
-  return (await client.query<{ count: number }>(text)).rows[0]?.count ?? 0;
+async function count(client: pg.Client, text: string, values: unknown[] = []): Promise<number> {
+  return (await client.query<{ count: number }>(text, values)).rows[0]?.count ?? 0;
 }

@@ -45,7 +45,7 @@ const machine: Machine = {
   startedAt: '2026-03-01T12:00:00.000Z',
 };
 
-const result = (reveal: RevealLine[]): Result => ({ reveal, ledger: null, machine });
+const result = (reveal: RevealLine[]): Result => ({ reveal, ledger: null, calls: [], ledgerCosts: null, machine });
 
 describe('what wrk says', () => {
   const said = (summary: object) => `Running 1s test\n  Latency 1ms\n\n${JSON.stringify(summary)}\n`;

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { StartupError } from '@kms/platform';
 import { assertSameMachine, readEarlier } from './against.ts';
 import { toMarkdown } from './markdown.ts';
-import { describeMachine, FULL, QUICK, runBench } from './run.ts';
+import type { Result } from './result.ts';
+import { beginResult, runBench } from './run.ts';
 import { HELP, readSettings } from './settings.ts';
 
 const ending = new AbortController();
@@ -16,21 +17,29 @@ async function main(): Promise<void> {
   const settings = await readSettings(process.argv.slice(2));
   if (settings === null) return void process.stdout.write(HELP);
   const earlier = settings.against === undefined ? null : readEarlier(settings.against);
-  if (earlier !== null) assertSameMachine(describeMachine(settings), earlier.machine);
+  const result = beginResult(settings);
+  if (earlier !== null) assertSameMachine(result.machine, earlier.machine);
   const directory = await mkdtemp(join(tmpdir(), 'kms-bench-'));
-  const say = (line: string) => process.stderr.write(`${line}\n`);
   try {
     await chmod(directory, 0o755);
-    const result = await runBench({ ...settings, plan: settings.isQuick ? QUICK : FULL, directory, signal: ending.signal, say });
-    process.stdout.write(`${toMarkdown(result, earlier)}\n`);
-    if (settings.out !== undefined) writeFileSync(settings.out, `${JSON.stringify(result, null, 2)}\n`);
-    if (result.reveal.some(({ failures }) => failures.length > 0)) {
-      say('Not every answer was a success: these figures do not count.');
-      process.exitCode = 1;
-    }
+    await runBench({ ...settings, directory, signal: ending.signal, say }, result);
   } finally {
     await rm(directory, { recursive: true, force: true });
+    report(result, earlier, settings.out);
   }
+}
+
+const say = (line: string) => void process.stderr.write(`${line}\n`);
+
+/** What was measured, also where a later part failed or Ctrl-C came. */
+function report(result: Result, earlier: Result | null, out: string | undefined): void {
+  const lines = [...result.reveal, ...result.calls];
+  if (lines.length === 0 && result.ledgerCosts === null) return;
+  process.stdout.write(`${toMarkdown(result, earlier)}\n`);
+  if (out !== undefined) writeFileSync(out, `${JSON.stringify(result, null, 2)}\n`);
+  if (lines.every(({ failures }) => failures.length === 0)) return;
+  say('Not every answer was a success: these figures do not count.');
+  process.exitCode = 1;
 }
 
 main().catch((error: unknown) => {

@@ -1,14 +1,16 @@
 import { doubts, ratios, servingCpu } from './against.ts';
-import type { CpuMs, Machine, Result, RevealLine } from './result.ts';
+import type { CallLine, CpuMs, LedgerCosts, Machine, Result, RevealLine } from './result.ts';
 
 /** All figures as Markdown. */
 export function toMarkdown(result: Result, earlier: Result | null): string {
   return [
     machineText(result.machine),
-    revealTable(result.reveal),
-    ...result.reveal.flatMap(failureText),
-    memoryTable(result.reveal),
+    ...(result.reveal.length === 0 ? [] : [revealTable(result.reveal)]),
+    ...(result.calls.length === 0 ? [] : [callTable(result.calls)]),
+    ...[...result.reveal, ...result.calls].flatMap(failureText),
+    ...result.reveal.slice(-1).map(memoryTable),
     ...(result.ledger === null ? [] : [ledgerText(result.ledger)]),
+    ...(result.ledgerCosts === null ? [] : [ledgerCostsText(result.ledgerCosts)]),
     ...(result.profiles ?? []).map(profileText),
     ...(earlier === null ? [] : [againstText(result, earlier)]),
   ].join('\n\n');
@@ -57,15 +59,53 @@ function revealTable(lines: readonly RevealLine[]): string {
   return table([...header, ...CPU_COLUMNS.map(([name]) => name)], rows);
 }
 
-const failureText = ({ connections, failures }: RevealLine) =>
-  failures.length === 0 ? [] : [`**The figures of ${connections} connections do not count: ${failures.join(', ')}.**`];
+function callTable(lines: readonly CallLine[]): string {
+  const header = ['call', 'connections', 'records', 'entries', 'calls/s', 'p50 ms', 'p99 ms'];
+  const rows = lines.map((line) => [
+    line.name,
+    line.connections,
+    line.records,
+    line.entries,
+    `${Math.round(line.perSecond)}${line.failures.length > 0 ? ' (FAILED)' : ''}`,
+    line.p50Ms.toFixed(2),
+    line.p99Ms.toFixed(2),
+    ...CPU_COLUMNS.map(([, of]) => microseconds(of(line.cpuMs))),
+  ]);
+  return table([...header, ...CPU_COLUMNS.map(([name]) => name)], rows);
+}
 
-function memoryTable(lines: readonly RevealLine[]): string {
-  const last = lines.at(-1);
-  if (last === undefined) return 'No reveals were measured.';
-  const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20);
-  const rows = Object.entries(last.memory).map(([part, { rssBytes, pssBytes }]) => [part, mebibytes(rssBytes), mebibytes(pssBytes)]);
-  return `Memory after the last line, MiB:\n\n${table(['part', 'RSS', 'PSS'], rows)}`;
+function failureText(line: RevealLine | CallLine): string[] {
+  if (line.failures.length === 0) return [];
+  const name = 'name' in line ? line.name : `revealing by ${line.connections} connections at ${line.records} records`;
+  return [`**The figures of ${name} do not count: ${line.failures.join(', ')}.**`];
+}
+
+const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20);
+
+function memoryTable({ memory }: RevealLine): string {
+  const rows = Object.entries(memory).map(([part, { rssBytes, pssBytes }]) => [part, mebibytes(rssBytes), mebibytes(pssBytes)]);
+  return `Memory after the last reveals, MiB:\n\n${table(['part', 'RSS', 'PSS'], rows)}`;
+}
+
+function ledgerCostsText({ withTree, withoutTree, proof, verifiedPerSecond, bytesPerRecord }: LedgerCosts): string {
+  const rows = Object.entries({ with: withTree, without: withoutTree }).map(([name, figures]) => [
+    `${name} the tree`,
+    Math.round(figures.recordsPerSecond),
+    microseconds(figures.cpuMsPerRecord),
+    microseconds(figures.postgresMsPerRecord),
+  ]);
+  const { event, table: rowBytes, indexes, tree } = bytesPerRecord;
+  const part = (1 - withTree.recordsPerSecond / withoutTree.recordsPerSecond) * 100;
+  return [
+    `The ledger by itself; the tree takes ${part.toFixed(1)} % of its speed:`,
+    table(['append', 'records/s', 'CPU µs a record', 'its PostgreSQL'], rows),
+    [
+      `Proof of a record among ${proof.records}: p50 ${proof.p50Ms.toFixed(2)} ms, p99 ${proof.p99Ms.toFixed(2)} ms.`,
+      `Verified: ${Math.round(verifiedPerSecond)} records/s.`,
+      `Bytes a record: ${Math.round(event)} of its own; on disk ${Math.round(rowBytes)} in the table, ${Math.round(indexes)} in indexes,`,
+      `${Math.round(tree)} for the tree.`,
+    ].join('\n'),
+  ].join('\n\n');
 }
 
 function ledgerText({ recordsPerSecond, cpuMsPerRecord, lagMsP50, lagMsP99, idleLagMsP50, idleLagMsP99 }: NonNullable<Result['ledger']>) {

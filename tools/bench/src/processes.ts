@@ -55,10 +55,10 @@ function processes(suite: Suite): { part: Part; pid: number }[] {
 const childrenOf = (pid: number) => (readProcess(pid, `task/${pid}/children`) ?? '').split(' ').filter(Boolean).map(Number);
 
 /**
- * The scheduler counts nanoseconds, but only for threads that still run; the process's own account has those that ended too, in ticks
+ * The CPU time of a process so far, in nanoseconds. The scheduler counts nanoseconds, but only for threads that still run; the process's own account has those that ended too, in ticks
  * that are not over yet left out. Each is at most the truth, so the larger one is the closer one.
  */
-function cpuOf(pid: number): number {
+export function cpuOf(pid: number): number {
   const threads = threadsOf(pid).map((thread) => Number((readProcess(pid, `task/${thread}/schedstat`) ?? '0').split(' ', 1)[0]));
   const running = threads.reduce((sum, nanoseconds) => sum + nanoseconds, 0);
   return Math.max(running, (statOf(pid)?.ticks ?? 0) * NANOSECONDS_PER_TICK);

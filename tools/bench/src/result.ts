@@ -49,6 +49,10 @@ export const RevealLine = z.strictObject({
 });
 export type RevealLine = z.infer<typeof RevealLine>;
 
+/** Another call than reveal, by 16 connections. */
+export const CallLine = Load.extend({ name: z.string(), records: z.number().int().min(0), entries: z.number().int().min(0) });
+export type CallLine = z.infer<typeof CallLine>;
+
 /** The ledger while it followed the reveals of 64 connections. */
 export const LedgerFigures = z.strictObject({
   recordsPerSecond: figure,
@@ -60,6 +64,22 @@ export const LedgerFigures = z.strictObject({
   idleLagMsP99: figure,
 });
 export type LedgerFigures = z.infer<typeof LedgerFigures>;
+
+export const AppendFigures = z.strictObject({ recordsPerSecond: figure, cpuMsPerRecord: figure, postgresMsPerRecord: figure });
+export type AppendFigures = z.infer<typeof AppendFigures>;
+
+/** The ledger by itself: through the audit service's own code, without a broker, in batches of 500. */
+export const LedgerCosts = z.strictObject({
+  withTree: AppendFigures,
+  /** The same inserts with nothing of the tree, neither hashing nor rows. */
+  withoutTree: AppendFigures,
+  /** A record's inclusion proof from PostgreSQL, one after another, at random. */
+  proof: z.strictObject({ records: z.number().int().min(1), p50Ms: figure, p99Ms: figure }),
+  verifiedPerSecond: figure,
+  /** `event` is the record itself; the others are what PostgreSQL takes for table, indexes and tree. */
+  bytesPerRecord: z.strictObject({ event: figure, table: figure, indexes: figure, tree: figure }),
+});
+export type LedgerCosts = z.infer<typeof LedgerCosts>;
 
 export const Machine = z.strictObject({
   cores: z.number().int().min(1),
@@ -78,6 +98,8 @@ export type Machine = z.infer<typeof Machine>;
 export const Result = z.strictObject({
   reveal: z.array(RevealLine),
   ledger: LedgerFigures.nullable(),
+  calls: z.array(CallLine),
+  ledgerCosts: LedgerCosts.nullable(),
   machine: Machine,
   /** Of each service process, the functions that took the most time themselves. */
   profiles: z

@@ -1,38 +1,31 @@
 import { cpus, release, totalmem, type } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { drive, type Bench } from './bench.ts';
+import { measureReads, measureWrites } from './calls.ts';
 import { Counts } from './counts.ts';
 import { createEntry, revealOnce } from './entries.ts';
-import { measureLag } from './lag.ts';
+import { growEntries, growRecords } from './growth.ts';
+import { measureLags } from './lag.ts';
+import { measureLedgerCosts } from './ledger-costs.ts';
+import type { Plan, Section } from './plan.ts';
 import { makeProfileFolder, profileServices, profileVariables } from './profile.ts';
-import type { LedgerFigures, Machine, Result, RevealLine } from './result.ts';
+import type { Machine, Result, RevealLine } from './result.ts';
 import { measureReveals } from './reveal.ts';
 import type { Settings } from './settings.ts';
-import { Suite } from './suite.ts';
+import { Suite, type SuiteSettings } from './suite.ts';
 
 const SMALL = 40;
+/** The contract's largest content. */
+const LARGE = 65_536;
 const FEW = 10;
-/** At so many connections it is measured how the ledger follows. */
-const FOLLOWED = 64;
-
+/** At so many connections it is measured what else changes. */
+const USUAL = 64;
 /** What warming up, the lag and the ledger's catching up take, in loads. */
 const WAITS = 6;
 
-/** How much is measured. */
-export interface Plan {
-  /** How long a load lasts. */
-  seconds: number;
-  /** When all has to be over, from the start on: the loads are cut shorter where the suite took long to start. */
-  deadlineSeconds: number;
-  connections: readonly number[];
-  /** How often the lag of the ledger is measured while nothing else runs. */
-  lagProbes: number;
-}
+const ONE = { handler: 'bench-0', revealed: 1, contentBytes: SMALL };
 
-export const FULL: Plan = { seconds: 10, deadlineSeconds: Infinity, connections: [1, 16, 64, 256], lagProbes: 200 };
-export const QUICK: Plan = { ...FULL, seconds: 4, deadlineSeconds: 50, lagProbes: 30 };
-
-export interface RunOptions extends Omit<Settings, 'isQuick' | 'out' | 'against'> {
+export interface RunOptions extends Pick<Settings, 'broker' | 'generator' | 'instances' | 'profile'> {
   plan: Plan;
   /** An empty folder. */
   directory: string;
@@ -40,7 +33,7 @@ export interface RunOptions extends Omit<Settings, 'isQuick' | 'out' | 'against'
   say: (line: string) => void;
 }
 
-export function describeMachine({ broker, generator }: Pick<Settings, 'broker' | 'generator'>): Machine {
+function describeMachine({ broker, generator }: Pick<Settings, 'broker' | 'generator'>): Machine {
   return {
     cores: cpus().length,
     model: cpus()[0]?.model ?? 'unknown',
@@ -53,15 +46,109 @@ export function describeMachine({ broker, generator }: Pick<Settings, 'broker' |
   };
 }
 
-/** Runs everything that the settings ask for. */
-export async function runBench(options: RunOptions): Promise<Result> {
-  const { directory, broker, instances, generator, plan, signal, say } = options;
+/** A result without figures yet. */
+export function beginResult(settings: Pick<Settings, 'broker' | 'generator'>): Result {
+  return { reveal: [], ledger: null, calls: [], ledgerCosts: null, machine: describeMachine(settings) };
+}
+
+/** Measures everything that the plan has, into `result`: where a later part fails, the figures of those before are there. */
+export async function runBench(options: RunOptions, result: Result): Promise<void> {
+  const { instances, plan } = options;
   const profile = options.profile === undefined ? undefined : resolve(options.profile);
   if (profile !== undefined) await makeProfileFolder(profile);
-  const machine = describeMachine(options);
+  const sections = SECTIONS.filter(([name]) => plan.sections.includes(name));
+  if (sections.length > 0 || profile !== undefined) {
+    const variables = profile && { variables: profileVariables(profile) };
+    const settings = { directory: join(options.directory, 'suite'), instances, brokers: instances > 1 ? 3 : 1, ...variables } as const;
+    await withSuite(options, settings, async (bench) => {
+      for (const [, measureSection] of sections) await measureSection(bench, plan, result);
+      if (profile !== undefined) result.profiles = await profileServices(bench, profile);
+    });
+  }
+  if (plan.sections.includes('scale')) await measureScale(options, result);
+}
+
+type MeasureSection = (bench: Bench, plan: Plan, result: Result) => Promise<void>;
+
+/** In the order in which they leave the least behind for the next one. */
+const SECTIONS: readonly [Section, MeasureSection][] = [
+  ['reveal', measureRevealSection],
+  [
+    'contents',
+    async (bench, _plan, { reveal }) => {
+      await createEntry(bench.suite, 'large', LARGE, bench.signal);
+      const large = { ...ONE, handler: 'large', contentBytes: LARGE };
+      for (const connections of [1, USUAL]) reveal.push(await revealLine(bench, large, connections));
+    },
+  ],
+  [
+    'calls',
+    async (bench, _plan, { calls }) => {
+      calls.push(...(await measureReads(bench)), ...(await measureWrites(bench)));
+    },
+  ],
+  [
+    'entries',
+    async (bench, { entries }, { reveal, calls }) => {
+      reveal.push(await revealLine(bench, ONE, USUAL));
+      await growEntries(bench, FEW, entries, SMALL);
+      reveal.push(await revealLine(bench, ONE, USUAL));
+      reveal.push(await revealLine(bench, { ...ONE, handler: 'bench-{n}', revealed: entries }, USUAL));
+      calls.push(...(await measureReads(bench)));
+    },
+  ],
+  [
+    'records',
+    async (bench, { records }, { reveal, calls }) => {
+      reveal.push(await revealLine(bench, ONE, USUAL));
+      await growRecords(bench, records);
+      reveal.push(await revealLine(bench, ONE, USUAL));
+      calls.push(...(await measureReads(bench)));
+    },
+  ],
+  [
+    'ledger',
+    async (bench, { records, appended }, result) => {
+      await growRecords(bench, records);
+      result.ledgerCosts = await measureLedgerCosts(bench, appended);
+    },
+  ],
+];
+
+async function measureRevealSection(bench: Bench, { connections, lagProbes }: Plan, result: Result): Promise<void> {
+  for (const count of connections) {
+    const { line, measured } = await measureReveals(bench, ONE, count);
+    result.reveal.push(line);
+    if (count !== USUAL) continue;
+    const { audit, ledgerPostgres } = line.cpuMsPerReveal;
+    const cpuMsPerRecord = ((audit + ledgerPostgres) * measured.succeeded) / Math.max(1, measured.arrived);
+    const lags = await measureLags(bench, { handler: ONE.handler, connections: USUAL, probes: lagProbes });
+    result.ledger = { recordsPerSecond: measured.arrived / measured.seconds, cpuMsPerRecord, ...lags };
+  }
+}
+
+const revealLine = async (...parameters: Parameters<typeof measureReveals>): Promise<RevealLine> =>
+  (await measureReveals(...parameters)).line;
+
+/** One and two of each service, on as many brokers, one after the other. */
+async function measureScale(options: RunOptions, { reveal }: Result): Promise<void> {
+  for (const instances of [1, 2]) {
+    const settings = { directory: join(options.directory, `scale-${instances}`), instances, brokers: 3 } as const;
+    await withSuite(options, settings, async (bench) => {
+      for (const connections of [USUAL, 256]) reveal.push(await revealLine(bench, ONE, connections));
+    });
+  }
+}
+
+/** Starts a suite, with a few entries and code that has been compiled; `work` measures it; and everything ends. */
+async function withSuite(
+  { broker, generator, plan, signal, say }: RunOptions,
+  settings: Omit<SuiteSettings, 'broker' | 'signal'>,
+  work: (bench: Bench) => Promise<void>,
+): Promise<void> {
   const begin = performance.now();
-  say(`Starting ${instances === 1 ? 'one' : instances} of each service, broker: ${broker}, generator: ${generator.name}.`);
-  const suite = await Suite.start({ directory, broker, instances, signal, ...(profile && { variables: profileVariables(profile) }) });
+  say(`Starting ${settings.instances} of each service, broker: ${broker}, generator: ${generator.name}.`);
+  const suite = await Suite.start({ ...settings, broker, signal });
   try {
     const counts = await Counts.open(suite);
     try {
@@ -69,8 +156,7 @@ export async function runBench(options: RunOptions): Promise<Result> {
       const seconds = Math.max(1, Math.min(plan.seconds, Math.floor(left / (plan.connections.length + WAITS))));
       const bench = { suite, counts, generator, seconds, signal, say };
       await prepare(bench);
-      const measured = await measureAll(bench, plan);
-      return { ...measured, machine, ...(profile && { profiles: await profileServices(bench, profile) }) };
+      await work(bench);
     } finally {
       await counts.close();
     }
@@ -79,38 +165,10 @@ export async function runBench(options: RunOptions): Promise<Result> {
   }
 }
 
-/** A few entries and records, and code that has been compiled. */
 async function prepare(bench: Bench): Promise<void> {
   const { suite, seconds, signal, say } = bench;
   for (let number = 0; number < FEW; number += 1) await createEntry(suite, `bench-${number}`, SMALL, signal);
   for (let number = 0; number < FEW; number += 1) await revealOnce(suite, `bench-${number}`, signal);
   say('Warming up.');
-  await drive(bench, { method: 'GET', path: '/kms/reveal/bench-0.json', connections: FOLLOWED }, Math.ceil(seconds / 2));
-}
-
-async function measureAll(bench: Bench, { connections, lagProbes }: Plan): Promise<Omit<Result, 'machine'>> {
-  const reveal: RevealLine[] = [];
-  let ledger: LedgerFigures | null = null;
-  for (const count of connections) {
-    const { line, measured } = await measureReveals(bench, { handler: 'bench-0', revealed: 1, contentBytes: SMALL }, count);
-    reveal.push(line);
-    if (count === FOLLOWED) {
-      const { audit, ledgerPostgres } = line.cpuMsPerReveal;
-      const { arrived, seconds, succeeded } = measured;
-      const cpuMsPerRecord = ((audit + ledgerPostgres) * succeeded) / Math.max(1, arrived);
-      ledger = { recordsPerSecond: arrived / seconds, cpuMsPerRecord, ...(await measureLags(bench, lagProbes)) };
-    }
-  }
-  return { reveal, ledger };
-}
-
-async function measureLags(bench: Bench, lagProbes: number): Promise<Omit<LedgerFigures, 'recordsPerSecond' | 'cpuMsPerRecord'>> {
-  bench.say('Measuring the lag of the ledger.');
-  await bench.counts.untilCaughtUp(bench.signal);
-  const idle = await measureLag(bench, 'bench-0', (probes) => probes >= lagProbes);
-  let isOver = false;
-  const load = drive(bench, { method: 'GET', path: '/kms/reveal/bench-0.json', connections: FOLLOWED }, bench.seconds);
-  const ended = load.finally(() => (isOver = true));
-  const [busy] = await Promise.all([measureLag(bench, 'bench-1', () => isOver), ended]);
-  return { lagMsP50: busy.p50, lagMsP99: busy.p99, idleLagMsP50: idle.p50, idleLagMsP99: idle.p99 };
+  await drive(bench, { method: 'GET', path: '/kms/reveal/bench-0.json', connections: USUAL }, Math.ceil(seconds / 2));
 }

@@ -2,11 +2,12 @@ import { parseArgs } from 'node:util';
 import { canInstallKafka } from '@kms/apache-kafka';
 import { StartupError } from '@kms/platform';
 import { chooseGenerator, type Generator } from './generator.ts';
+import { FULL, QUICK, SECTION_NAMES, type Plan } from './plan.ts';
 
 export const HELP = `Measures a suite of its own: how fast it is, what it costs, and where the time goes.
 
   npm run bench -- [--quick] [--out <file>] [--against <file>] [--broker stand-in|apache] [--generator wrk|autocannon] [--instances 1|2]
-                   [--profile <an empty folder>]
+                   [--profile <an empty folder>] [--only <section>]...
 
 --quick           ends within a minute: reveals at each number of connections, and the lag of the ledger.
 --out <file>      writes the figures as JSON.
@@ -14,33 +15,35 @@ export const HELP = `Measures a suite of its own: how fast it is, what it costs,
 --broker          without it Apache Kafka where Java 17 and Maven are, else the stand-in.
 --generator       without it wrk where it is on the PATH, else autocannon.
 --instances 2     two gateways, two vaults, and with Apache Kafka two audit services and three brokers.
+--only            of these: ${SECTION_NAMES.join(', ')}.
+                  Without it all of them, which takes 15 to 20 minutes.
 --profile         afterwards profiles the services under 64 connections: .cpuprofile files and flame graphs as pages.
 
 The figures are Markdown on standard output, the progress is on standard error. Ctrl-C ends everything and leaves nothing behind.
 `;
 
 export interface Settings {
-  isQuick: boolean;
   out: string | undefined;
   against: string | undefined;
   broker: 'stand-in' | 'apache';
   generator: Generator;
   instances: number;
   profile: string | undefined;
+  plan: Plan;
 }
 
 /** What the command line asks for, or null where it asks for help. Throws StartupError. */
 export async function readSettings(parameters: readonly string[]): Promise<Settings | null> {
-  const { quick, out, against, broker, generator, instances, profile, help } = parse(parameters);
+  const { quick, out, against, broker, generator, instances, profile, only, help } = parse(parameters);
   if (help) return null;
   return {
-    isQuick: quick,
     out,
     against,
     broker: oneOf('broker', broker, ['stand-in', 'apache']) ?? ((await canInstallKafka()) ? 'apache' : 'stand-in'),
     generator: chooseGenerator(oneOf('generator', generator, ['wrk', 'autocannon'])),
     instances: Number(oneOf('instances', instances, ['1', '2']) ?? 1),
     profile,
+    plan: planOf(quick, only),
   };
 }
 
@@ -50,16 +53,33 @@ function parse(parameters: readonly string[]) {
   try {
     return parseArgs({
       args: [...parameters],
-      options: { quick: flag, out: text, against: text, broker: text, generator: text, instances: text, profile: text, help: flag },
+      options: {
+        quick: flag,
+        out: text,
+        against: text,
+        broker: text,
+        generator: text,
+        instances: text,
+        profile: text,
+        only: { type: 'string', multiple: true },
+        help: flag,
+      },
     }).values;
   } catch (error) {
     throw new StartupError(`${(error as Error).message}\n\n${HELP}`, { cause: error });
   }
 }
 
+function planOf(isQuick: boolean, only: readonly string[] | undefined): Plan {
+  const plan = isQuick ? QUICK : FULL;
+  if (only === undefined) return plan;
+  if (isQuick) throw new StartupError('--quick has its sections already: --only does not go with it.');
+  return { ...plan, sections: only.flatMap((name) => oneOf('only', name, SECTION_NAMES) ?? []) };
+}
+
 function oneOf<Choice extends string>(name: string, given: string | undefined, choices: readonly Choice[]): Choice | undefined {
   if (given === undefined) return undefined;
   const choice = choices.find((one) => one === given);
-  if (choice === undefined) throw new StartupError(`--${name} must be ${choices.join(' or ')}.`);
+  if (choice === undefined) throw new StartupError(`--${name} must be one of ${choices.join(', ')}.`);
   return choice;
 }

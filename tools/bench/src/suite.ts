@@ -24,7 +24,9 @@ export interface SuiteSettings {
   /** An empty folder. */
   directory: string;
   broker: 'stand-in' | 'apache';
-  /** How many of each service. More than one: three brokers, or one audit service beside the stand-in. */
+  /** How many brokers there are of Apache Kafka. */
+  brokers: 1 | 3;
+  /** How many of each service; one audit service beside the stand-in. */
   instances: number;
   /** More variables for every service. */
   variables?: Variables;
@@ -91,14 +93,13 @@ export class Suite {
   }
 
   async #startBrokers(): Promise<Variables> {
-    const { broker, instances, directory, signal } = this.settings;
+    const { broker, brokers, directory, signal } = this.settings;
     if (broker === 'stand-in') {
       const standIn = await startBroker({ topics: [AUDIT_TOPIC, CHECKPOINT_TOPIC] });
       this.#ends.push(() => standIn.stop());
       this.#pids.set('broker', [standIn.pid]);
       return { KAFKA_BROKERS: standIn.address };
     }
-    const brokers = instances > 1 ? 3 : 1;
     const kafka = await startKafka({ brokers, directory: join(directory, 'kafka'), isForLoad: true });
     this.#ends.push(() => kafka.stop());
     this.#pids.set(
@@ -146,6 +147,10 @@ export class Suite {
 
   get apiKey(): string {
     return readFileSync(this.#home.path('admin.key'), 'utf8').trim();
+  }
+
+  get rootKeyFile(): string {
+    return this.#home.rootKeyFile;
   }
 
   get organizationId(): string {
