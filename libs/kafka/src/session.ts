@@ -1,6 +1,6 @@
 import type { Logger } from '@kms/platform';
 import kafkajs, { type Admin, type Batch, type Consumer, type EachBatchPayload } from 'kafkajs';
-import type { BatchHandler, MessageBatch } from './batch-handler.ts';
+import type { BatchHandler, MessageBatch, TimedMessage } from './batch-handler.ts';
 import { chunks } from './chunks.ts';
 import { createClient, type KafkaOptions } from './client.ts';
 import { StallDetector } from './stall-detector.ts';
@@ -27,7 +27,7 @@ const GROUP = -1;
 export interface SessionOptions extends KafkaOptions {
   groupId: string;
   topic: string;
-  handler: BatchHandler;
+  handler: BatchHandler<TimedMessage>;
   /** Partitions that are handled at the same time. */
   concurrency: number;
   /** How often progress is looked at, and how long messages may wait without any, in milliseconds. */
@@ -213,7 +213,12 @@ export class ConsumerSession {
     this.#reportJump(batch, reader.position);
     for (const chunk of chunks(batch.messages, HANDLER_LIMITS)) {
       if (!payload.isRunning() || payload.isStale()) return;
-      const messages = chunk.map(({ offset, key, value }) => ({ offset: BigInt(offset), key, value }));
+      const messages = chunk.map(({ offset, key, value, timestamp }) => ({
+        offset: BigInt(offset),
+        key,
+        value,
+        timestamp: Number(timestamp),
+      }));
       const last = messages[messages.length - 1];
       if (last === undefined) return;
       const nextOffset = last.offset + 1n;
@@ -234,7 +239,7 @@ export class ConsumerSession {
   }
 
   /** Hands a batch over until it is taken; false when the session ended first. Throws what a heartbeat failed with. */
-  async #handle(payload: EachBatchPayload, reader: Reader, batch: MessageBatch): Promise<boolean> {
+  async #handle(payload: EachBatchPayload, reader: Reader, batch: MessageBatch<TimedMessage>): Promise<boolean> {
     return this.#withHeartbeats(payload, async (isMember) => {
       for (let failures = 0; isMember() && payload.isRunning() && !this.#over.signal.aborted; failures += 1) {
         try {
