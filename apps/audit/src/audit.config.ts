@@ -1,5 +1,5 @@
 import { Id } from '@kms/contracts';
-import { DatabaseUrl, Port, SharedSecret } from '@kms/platform';
+import { DatabaseUrl, MONITOR_VARIABLES, Port, SharedSecret } from '@kms/platform';
 import { z } from 'zod';
 import { LogKey } from './checkpoint/log-keys.ts';
 
@@ -14,4 +14,5 @@ export const AuditConfiguration = z.object({
   LOG_KEY: LogKey,
   /** Where the last checkpoint of each log is kept: a folder that is not restored together with the database. */
   LOG_STATE_DIRECTORY: z.string(),
+  ...MONITOR_VARIABLES,
 });

@@ -3,17 +3,19 @@ import { AUDIT_TOPIC, CHECKPOINT_CONTENT_TYPE, CHECKPOINT_TOPIC } from '@kms/con
 import { KafkaPublisher, kafkaConnection, TopicConsumer } from '@kms/kafka';
 import { loadConfiguration, runService } from '@kms/platform';
 import { assertServiceSchema, createPool } from '@kms/postgres';
-import { ErrorsToTransport, FramesServer } from '@kms/rpc';
+import { ErrorsToTransport, FramesServer, observeCalls } from '@kms/rpc';
 import { NestFactory } from '@nestjs/core';
 import { AuditConfiguration } from './audit.config.ts';
 import { AuditModule } from './audit.module.ts';
 import { KeptCheckpoints } from './checkpoint/kept-checkpoints.ts';
 import { PublishCheckpoints } from './checkpoint/publish-checkpoints.ts';
 import { SendCheckpoints } from './checkpoint/send-checkpoints.ts';
+import { showCheckpoints } from './checkpoint/show-checkpoints.ts';
 import { AppendBatch } from './ingest/append-batch.ts';
+import { ObservedIngest } from './ingest/observed-ingest.ts';
 import { AUDIT_MIGRATIONS } from './migrations/index.ts';
 
-await runService('audit', async (logger, fail) => {
+await runService('audit', async (logger, fail, monitor) => {
   const configuration = loadConfiguration(AuditConfiguration, process.env);
   const {
     DATABASE_URL: url,
@@ -25,25 +27,29 @@ await runService('audit', async (logger, fail) => {
     LOG_STATE_DIRECTORY: stateDirectory,
   } = configuration;
   const connection = kafkaConnection(process.env);
+  await monitor.listen(configuration);
   await assertServiceSchema(url, AUDIT_MIGRATIONS);
   const kept = new KeptCheckpoints(stateDirectory);
   await kept.prepare();
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
 
-  const strategy = new FramesServer({ host, port, secret, logger });
+  const strategy = new FramesServer({ host, port, secret, logger, onCall: observeCalls(monitor.metrics) });
   const app = await NestFactory.createMicroservice(AuditModule.with(pool, keys), { strategy, logger: false, abortOnError: false });
   app.useGlobalFilters(new ErrorsToTransport());
   await app.listen();
 
-  const handler = new AppendBatch({ pool, operatorOrganizationId, logger, now: () => new Date() });
+  const appending = new AppendBatch({ pool, operatorOrganizationId, logger, now: () => new Date() });
+  monitor.metrics.counts('kms_ingest_parked_messages_total', 'Messages that are no event, by why', 'reason', appending.parked);
+  const ingest = new ObservedIngest(appending, monitor.metrics);
   const consumer = new TopicConsumer({
     connection,
     clientId: 'kms-audit',
     groupId: 'kms-audit',
     topic: AUDIT_TOPIC,
-    handler,
+    handler: ingest,
     logger,
     fail,
+    onLag: (messages) => (ingest.lag = messages),
   });
   consumer.start();
   const checkpoints = new PublishCheckpoints({ pool, keys, kept, logger, now: () => new Date() });
@@ -57,6 +63,11 @@ await runService('audit', async (logger, fail) => {
   });
   const sender = new SendCheckpoints({ pool, publisher, logger });
   sender.start();
+  showCheckpoints(monitor.metrics, pool, checkpoints);
+  monitor.health.require('database', () => pool.query('SELECT 1'));
+  monitor.health.progress('ingest', () => ({ hasWork: ingest.lag > 0, attempts: ingest.attempts }));
+  monitor.health.progress('checkpoints', () => ({ hasWork: true, attempts: checkpoints.rounds }));
+  monitor.health.progress('sent-checkpoints', () => ({ hasWork: true, attempts: sender.rounds }));
   return {
     ready: { rpcPort: strategy.port },
     async stop() {

@@ -16,6 +16,7 @@ interface ComposeService {
   user?: string;
   read_only?: boolean;
   healthcheck?: { test: string[] };
+  ports?: string[];
   secrets?: string[];
 }
 
@@ -32,6 +33,7 @@ let postgres: TestPostgres;
 let broker: TestBroker;
 let variables: Record<string, string>;
 const ports: Record<string, number> = {};
+const watched: Record<string, number> = {};
 const running: ChildProcess[] = [];
 
 beforeAll(async () => {
@@ -45,7 +47,7 @@ beforeAll(async () => {
       .map((line) => line.split('=', 2) as [string, string]),
   );
   [postgres, broker] = await Promise.all([startTestPostgres(), startTestBroker('kms.audit.v1', 'kms.audit.checkpoints.v1')]);
-  for (const service of SERVICES) ports[service] = await freePort();
+  for (const service of SERVICES) [ports[service], watched[service]] = [await freePort(), await freePort()];
 }, 120_000);
 
 afterAll(async () => {
@@ -70,6 +72,7 @@ function environmentOf(name: string): Record<string, string> {
       .replace('vault:7001', `127.0.0.1:${ports['vault']}`)
       .replace('audit:7002', `127.0.0.1:${ports['audit']}`)
       .replace(/^700[12]$|^3000$/, () => String(ports[name]))
+      .replace(/^9464$/, () => String(watched[name]))
       .replace('0.0.0.0', '127.0.0.1')
       .replace('/run/secrets/', join(folder, 'secrets/'))
       .replace(/_key$/, '.key')
@@ -103,10 +106,11 @@ describe('the containers', () => {
     expect(dockerfile).toMatch(/^USER node$/m);
   });
 
-  it('are looked at on the ports that they listen on', () => {
+  it('are looked at where they are watched, which is not open to the outside, and called where they listen', () => {
     for (const name of SERVICES) {
-      const { environment, healthcheck } = compose.services[name] as ComposeService;
-      expect(healthcheck?.test.join(' ')).toContain(`connect(${environment['PORT'] ?? environment['RPC_PORT']})`);
+      const { environment, healthcheck, ports: published = [] } = compose.services[name] as ComposeService;
+      expect(healthcheck?.test.join(' ')).toContain(`fetch('http://127.0.0.1:${environment['METRICS_PORT']}/health/ready')`);
+      expect(published.join(' ')).not.toContain(environment['METRICS_PORT']);
     }
     expect(compose.services['gateway']?.environment['VAULT_ENDPOINT']).toBe(`vault:${compose.services['vault']?.environment['RPC_PORT']}`);
     expect(compose.services['gateway']?.environment['LEDGER_ENDPOINT']).toBe(`audit:${compose.services['audit']?.environment['RPC_PORT']}`);
@@ -165,6 +169,12 @@ describe('the containers', () => {
       throw new Error(log, { cause: error });
     });
     const revealed = await fetch(`${base}/kms/reveal/in-a-container.json`, { headers });
+    for (const name of SERVICES) {
+      const [, program, ...rest] = (compose.services[name]?.healthcheck?.test ?? []).map((part) =>
+        part.replace('9464', String(watched[name])),
+      );
+      expect([program, spawnSync(process.execPath, rest).status]).toEqual(['node', 0]);
+    }
     expect(await revealed.json()).toEqual({ content: 'content' });
   }, 240_000);
 });

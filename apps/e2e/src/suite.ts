@@ -126,6 +126,11 @@ export class Suite {
     await (await kafka)?.restart();
   }
 
+  /** Where a service's metrics and health are. */
+  watched(service: string): string {
+    return (JSON.parse(readFileSync(join(this.home, 'metrics.json'), 'utf8')) as Record<string, string>)[service] as string;
+  }
+
   /** What a service, or PostgreSQL, has logged. */
   log(name: string): string {
     return readFileSync(join(this.home, 'logs', `${name}.log`), 'utf8');

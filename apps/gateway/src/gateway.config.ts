@@ -1,6 +1,6 @@
 import { compileWhitelist, parseTrustedProxies, RangeFormatError } from '@kms/access';
 import { Id } from '@kms/contracts';
-import { DatabaseUrl, Endpoints, Port, SharedSecret } from '@kms/platform';
+import { DatabaseUrl, Endpoints, MONITOR_VARIABLES, Port, SharedSecret } from '@kms/platform';
 import { z } from 'zod';
 
 const TrustedProxies = z
@@ -27,5 +27,6 @@ export const GatewayConfiguration = z.object({
   RPC_SECRET: SharedSecret,
   OPERATOR_ORGANIZATION_ID: Id,
   TRUSTED_PROXIES: TrustedProxies,
+  ...MONITOR_VARIABLES,
 });
 export type GatewayConfiguration = z.infer<typeof GatewayConfiguration>;

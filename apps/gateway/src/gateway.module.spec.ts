@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { describe, expect, it } from '@jest/globals';
-import { createLogger } from '@kms/platform';
+import { createLogger, Metrics } from '@kms/platform';
 import type { RouteOptions } from 'fastify';
 import { Recorder } from './audit/recorder.ts';
 import { createApp, gatewayModule } from './gateway.module.ts';
@@ -17,7 +17,7 @@ async function gateway() {
   logger.level = 'silent';
   const reveals = new RevealSecret({ vault: peer, policies: new PolicyCache(peer), journal, nextId });
   const module = gatewayModule({ reveals, recorder: new Recorder(journal, nextId), ledger: peer });
-  const app = await createApp(module, reveals, logger, {
+  const app = await createApp(module, reveals, logger, new Metrics(), {
     keys: { find: () => Promise.resolve(null) },
     journal: { append: (place) => Promise.resolve({ writer: place.name, sequence: 1, hash: Buffer.alloc(32) }) },
     pepper: 'pepper',

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { createIdGenerator, MAX_BODY_BYTES } from '@kms/contracts';
 import type { KafkaConnection } from '@kms/kafka';
 import { openOutbox } from '@kms/outbox';
-import type { Logger } from '@kms/platform';
+import type { Logger, Metrics, Monitor } from '@kms/platform';
 import { createPool } from '@kms/postgres';
 import { BalancedClient } from '@kms/rpc';
 import type { DynamicModule } from '@nestjs/common';
@@ -24,6 +24,7 @@ import { PolicyCache, type Peer } from './kms/policy-cache.ts';
 import { openRevealLane } from './kms/reveal-lane.ts';
 import { routeReveals } from './kms/reveal-route.ts';
 import { RevealSecret } from './kms/reveal-secret.ts';
+import { timeRoutes } from './time-requests.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -43,24 +44,36 @@ export interface GatewayParts {
 export class GatewayModule {}
 
 /** Connects the gateway's parts and opens its journal: where ports meet adapters. The answered app does not listen yet. */
-export async function assembleGateway(configuration: GatewayConfiguration, kafka: KafkaConnection, logger: Logger): Promise<GatewayParts> {
+export async function assembleGateway(
+  configuration: GatewayConfiguration,
+  kafka: KafkaConnection,
+  logger: Logger,
+  monitor: Monitor,
+): Promise<GatewayParts> {
   const { DATABASE_URL: url, RPC_SECRET: secret } = configuration;
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
   const nextId = createIdGenerator({ now: Date.now, randomBytes });
   const vault = new BalancedClient({ endpoints: configuration.VAULT_ENDPOINT, secret, logger });
   const ledger = new BalancedClient({ endpoints: configuration.LEDGER_ENDPOINT, secret, logger });
-  const outbox = await openOutbox({ service: 'gateway', url, kafka, ledger, nextId, logger });
+  const outbox = await openOutbox({ service: 'gateway', url, kafka, ledger, nextId, logger, monitor });
   const { journal } = outbox;
-  const reveals = new RevealSecret({ vault, policies: new PolicyCache(vault), journal, nextId });
+  const policies = new PolicyCache(vault);
+  const reveals = new RevealSecret({ vault, policies, journal, nextId });
+  const keys = new ApiKeyStore(pool);
   const module = gatewayModule({ reveals, recorder: new Recorder(journal, nextId), ledger });
-  const app = await createApp(module, reveals, logger, {
-    keys: new ApiKeyStore(pool),
+  const app = await createApp(module, reveals, logger, monitor.metrics, {
+    keys,
     journal,
     pepper: configuration.API_KEY_PEPPER,
     isTrustedProxy: configuration.TRUSTED_PROXIES,
     operatorOrganizationId: configuration.OPERATOR_ORGANIZATION_ID,
     nextId,
   });
+  monitor.metrics.counts('kms_reveals_total', 'Reveals by how they ended', 'outcome', reveals.outcomes);
+  monitor.metrics.cache('policy', policies.lookups);
+  monitor.metrics.cache('api-key', keys.lookups);
+  monitor.health.require('database', () => pool.query('SELECT 1'));
+  monitor.health.require('vault', () => vault.isUp);
   return {
     app,
     async close() {
@@ -89,6 +102,7 @@ export async function createApp(
   module: DynamicModule,
   reveals: RevealSecret,
   logger: Logger,
+  metrics: Metrics,
   gateDependencies: GateDependencies,
 ): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({
@@ -106,9 +120,10 @@ export async function createApp(
     request.receivedAt = performance.now();
     done();
   });
+  timeRoutes(server, metrics);
   const gate = new Gate(gateDependencies);
   guardRoutes(server, gate);
   void server.register(async (scope) => routeReveals(scope, reveals));
-  server.addHook('preClose', openRevealLane(app.getHttpServer(), { gate, reveals, logger }));
+  server.addHook('preClose', openRevealLane(app.getHttpServer(), { gate, reveals, logger, metrics }));
   return app;
 }

@@ -3,19 +3,20 @@ import { VaultCall, type RevealRequest } from '@kms/contracts';
 import { kafkaConnection } from '@kms/kafka';
 import { loadConfiguration, runService } from '@kms/platform';
 import { assertServiceSchema } from '@kms/postgres';
-import { ErrorsToTransport, FramesServer } from '@kms/rpc';
+import { ErrorsToTransport, FramesServer, observeCalls } from '@kms/rpc';
 import { NestFactory } from '@nestjs/core';
 import * as migrations from './migrations/index.ts';
 import { revealSecret } from './reveal/reveal-secret.ts';
 import { VaultConfiguration } from './vault.config.ts';
 import { assembleVault } from './vault.module.ts';
 
-await runService('vault', async (logger) => {
+await runService('vault', async (logger, _fail, monitor) => {
   const configuration = loadConfiguration(VaultConfiguration, process.env);
+  await monitor.listen(configuration);
   await assertServiceSchema(configuration.DATABASE_URL, [migrations.Initial1764000000000]);
-  const parts = await assembleVault(configuration, kafkaConnection(process.env), logger);
+  const parts = await assembleVault(configuration, kafkaConnection(process.env), logger, monitor);
   const { RPC_HOST: host, RPC_PORT: port, RPC_SECRET: secret } = configuration;
-  const strategy = new FramesServer({ host, port, secret, logger });
+  const strategy = new FramesServer({ host, port, secret, logger, onCall: observeCalls(monitor.metrics) });
   // The hot path: Nest's pipes, proxies and filters would cost it more than the decryption does.
   strategy.addHandler(VaultCall.Reveal, (request: RevealRequest) => revealSecret(parts.reveals, request));
   const app = await NestFactory.createMicroservice(parts.module, { strategy, logger: false, abortOnError: false });

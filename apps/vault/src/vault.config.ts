@@ -1,5 +1,5 @@
 import { EnvelopeError, LocalRootKey, parseRootKey } from '@kms/envelope';
-import { DatabaseUrl, Endpoints, Port, SharedSecret } from '@kms/platform';
+import { DatabaseUrl, Endpoints, MONITOR_VARIABLES, Port, SharedSecret } from '@kms/platform';
 import { z } from 'zod';
 
 const RootKey = z.string().transform((text, context) => {
@@ -20,5 +20,6 @@ export const VaultConfiguration = z.object({
   RPC_PORT: Port,
   RPC_SECRET: SharedSecret,
   LEDGER_ENDPOINT: Endpoints,
+  ...MONITOR_VARIABLES,
 });
 export type VaultConfiguration = z.infer<typeof VaultConfiguration>;

@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { createIdGenerator } from '@kms/contracts';
 import type { KafkaConnection } from '@kms/kafka';
 import { openOutbox } from '@kms/outbox';
-import { StartupError, type Logger } from '@kms/platform';
+import { StartupError, type Logger, type Monitor } from '@kms/platform';
 import { createPool } from '@kms/postgres';
 import { BalancedClient } from '@kms/rpc';
 import type { DynamicModule } from '@nestjs/common';
 import type pg from 'pg';
 import { KeyRing } from './keys/key-ring.ts';
+import { showKeyUse } from './keys/show-key-use.ts';
 import { ReadEntries } from './read/read-entries.ts';
 import { RecordCache } from './reveal/record-cache.ts';
 import type { RevealDependencies } from './reveal/reveal-secret.ts';
@@ -25,7 +26,12 @@ export interface VaultParts {
 }
 
 /** Connects the vault's parts and opens its journal. Throws StartupError where the root key is not the stored data's. */
-export async function assembleVault(configuration: VaultConfiguration, kafka: KafkaConnection, logger: Logger): Promise<VaultParts> {
+export async function assembleVault(
+  configuration: VaultConfiguration,
+  kafka: KafkaConnection,
+  logger: Logger,
+  monitor: Monitor,
+): Promise<VaultParts> {
   const { DATABASE_URL: url, KMS_ROOT_KEY: rootKey, RPC_SECRET: secret, LEDGER_ENDPOINT: endpoints } = configuration;
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
   await assertRootKey(pool, rootKey.keyId);
@@ -34,10 +40,14 @@ export async function assembleVault(configuration: VaultConfiguration, kafka: Ka
   const now = () => new Date();
   const ledger = new BalancedClient({ endpoints, secret, logger });
   const fenceTable = { table: 'entries', key: 'id', revision: 'revision' };
-  const outbox = await openOutbox({ service: 'vault', url, kafka, ledger, nextId, fenceTable, logger });
+  const outbox = await openOutbox({ service: 'vault', url, kafka, ledger, nextId, fenceTable, logger, monitor });
   const { journal } = outbox;
   const keyRing = new KeyRing(rootKey);
   const records = new RecordCache(pool, keyRing);
+  monitor.metrics.cache('record', records.lookups);
+  monitor.metrics.cache('organization-key', keyRing.lookups);
+  showKeyUse(monitor.metrics, pool, keyRing.wraps);
+  monitor.health.require('database', () => pool.query('SELECT 1'));
   return {
     module: {
       module: VaultModule,

@@ -24,6 +24,7 @@ export {
   type RelayStep,
   type RelayStore,
   type RelayTiming,
+  type Standing,
   type StoredBlock,
 } from './relay.ts';
 export { SessionLostError, type Fence, type JournalStore, type Resolution, type WriterSession } from './store.ts';

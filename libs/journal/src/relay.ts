@@ -85,15 +85,21 @@ const MAX_BATCH_BYTES = 256 * 1024;
 const FIRST_WINDOW = 1_000;
 const LARGEST_WINDOW = 50_000;
 
-/** How far one writer's events have come. */
-interface Tail {
-  writer: string;
+/** How far one writer's events have come: up to where they were sent, and up to where the ledger is known to hold them. */
+export interface Standing {
+  readonly writer: string;
+  readonly sent: number;
+  readonly acknowledged: number;
+  /** The writer's last number where it is known to be final, else null: the writer is still open. */
+  readonly last: number | null;
+}
+
+/** A standing that moves on. */
+interface Tail extends Standing {
   sent: number;
   acknowledged: number;
   /** Most events that may be sent beyond the watermark now. */
   window: number;
-  /** The writer's last number where it is known to be final, else null: the writer is still open. */
-  last: number | null;
   /** When the watermark moved last, or when something was first sent beyond it. */
   movedAt: number;
 }
@@ -143,6 +149,11 @@ export class Relay {
   /** The number of events that were sent and that the ledger is not known to hold. */
   get unacknowledged(): number {
     return [...this.#tails.values()].reduce((sum, { sent, acknowledged }) => sum + sent - acknowledged, 0);
+  }
+
+  /** How far each writer has come that this relay sends for. */
+  get standings(): readonly Standing[] {
+    return [...this.#tails.values()];
   }
 
   /** Ends after the step that is under way; what is unsent is adopted by the next process. */

@@ -32,6 +32,8 @@ export interface SessionOptions extends KafkaOptions {
   concurrency: number;
   /** How often progress is looked at, and how long messages may wait without any, in milliseconds. */
   watch: { intervalMs: number; limitMs: number };
+  /** Told with each look at the progress how many messages of this consumer's partitions wait to be read. */
+  onLag?: (messages: number) => void;
 }
 
 /** A partition that this process reads: where it stands since the group last met. */
@@ -277,6 +279,7 @@ export class ConsumerSession {
     try {
       const bounds = await this.#admin.fetchTopicOffsets(this.#options.topic);
       if (this.#over.signal.aborted) return;
+      this.#options.onLag?.(this.#lag(bounds));
       const stalled = bounds.filter(({ partition, high }) => this.#isStalled(partition, BigInt(high))).map(({ partition }) => partition);
       if (this.#detector.isStalled(GROUP, { position: this.#joined ? 0n : -1n, attempts: 0, high: 0n })) stalled.push(GROUP);
       if (stalled.length > 0) this.#end(new StalledError(`The consumer makes no progress in partitions ${stalled.join(', ')}.`));
@@ -285,6 +288,11 @@ export class ConsumerSession {
       this.#logger.warn({ err: error }, 'The lag cannot be found out.');
       this.#detector.reset();
     }
+  }
+
+  #lag(bounds: readonly { partition: number; high: string }[]): number {
+    const behind = bounds.map(({ partition, high }) => Number(high) - Number(this.#readers.get(partition)?.position ?? high));
+    return behind.reduce((total, messages) => total + Math.max(0, messages), 0);
   }
 
   #isStalled(partition: number, high: bigint): boolean {

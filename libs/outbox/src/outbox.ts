@@ -1,10 +1,12 @@
 import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, LedgerCall, organizationOf, type WatermarksReply } from '@kms/contracts';
 import { Journal, Relay, type RelayStep } from '@kms/journal';
 import { KafkaPublisher, type KafkaConnection } from '@kms/kafka';
-import { TroubleLog, type Logger } from '@kms/platform';
+import { TroubleLog, type Logger, type Metrics, type Monitor } from '@kms/platform';
 import { PostgresJournalStore, PostgresRelayStore, type FenceTable } from '@kms/postgres';
 import type { BalancedClient } from '@kms/rpc';
 import type pg from 'pg';
+import { ObservedStore, observePublisher, RelaySteps } from './observed.ts';
+import { TailWatch, type TailState } from './tail-watch.ts';
 
 export interface OutboxSettings {
   /** How the service names itself to Kafka. */
@@ -18,6 +20,8 @@ export interface OutboxSettings {
   /** What the journal's fences are looked up in, where the service has any. */
   fenceTable?: FenceTable;
   logger: Logger;
+  /** Shows the journal's and the relay's progress. */
+  monitor: Monitor;
 }
 
 /** A service's way of telling events: its journal, and the relay that brings them to the ledger. */
@@ -28,7 +32,8 @@ export interface Outbox {
 }
 
 /** Opens the journal and starts its relay: where their ports meet PostgreSQL, Kafka and the audit service. */
-export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTable, logger }: OutboxSettings): Promise<Outbox> {
+export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTable, logger, monitor }: OutboxSettings): Promise<Outbox> {
+  const { metrics } = monitor;
   const journalTrouble = new TroubleLog({
     logger,
     level: 'error',
@@ -47,23 +52,38 @@ export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTab
     topic: AUDIT_TOPIC,
     contentType: AUDIT_CONTENT_TYPE,
   });
+  const steps = new RelaySteps(metrics);
   const relay = new Relay({
     store: new PostgresRelayStore({ url }),
-    publisher,
+    publisher: observePublisher(publisher, metrics),
     ledger: { watermarks: async (writers) => (await ledger.call<WatermarksReply>(LedgerCall.Watermarks, { writers })).watermarks },
     keyOf: organizationOf,
-    onFailure: (step, error) => relayTroubles[step].failed(error),
-    onSuccess: (step) => relayTroubles[step].worked(),
+    onFailure: (step, error) => {
+      steps.failed(step);
+      relayTroubles[step].failed(error);
+    },
+    onSuccess: (step) => {
+      steps.worked();
+      relayTroubles[step].worked();
+    },
   });
+  const tail = new TailWatch();
+  const store = new ObservedStore(new PostgresJournalStore({ url, nextId, ...(fenceTable && { fenceTable }) }), metrics);
   const journal = new Journal<pg.ClientBase>({
-    store: new PostgresJournalStore({ url, nextId, ...(fenceTable && { fenceTable }) }),
+    store,
     onCommitted: (block) => {
       journalTrouble.worked();
+      tail.committed(block);
       relay.committed(block);
     },
     onFailure: (error) => journalTrouble.failed(error),
   });
   await journal.open();
+  showTail(metrics, () => tail.look(relay.standings));
+  metrics.gauge('kms_journal_queued', 'Appends and changes that wait for their commit', () => [{ value: journal.queued }]);
+  monitor.health.require('journal', () => journal.writer !== null);
+  monitor.health.progress('journal', () => ({ hasWork: journal.queued > 0, attempts: store.attempts }));
+  monitor.health.progress('relay', () => ({ hasWork: tail.look(relay.standings).events > 0, attempts: steps.attempts }));
   relay.start();
   return {
     journal,
@@ -73,6 +93,15 @@ export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTab
       await publisher.close();
     },
   };
+}
+
+function showTail(metrics: Metrics, look: () => TailState): void {
+  metrics.gauge('kms_journal_tail_events', 'Committed events that the ledger is not known to hold', () => [{ value: look().events }]);
+  metrics.gauge('kms_journal_unsent_events', 'Committed events that were not sent to the topic', () => [{ value: look().unsent }]);
+  metrics.gauge('kms_relay_lag_seconds', 'Age of the oldest event that was not sent', () => [{ value: look().relayLag }]);
+  metrics.gauge('kms_ledger_lag_seconds', 'Age of the oldest event that the ledger is not known to hold', () => [
+    { value: look().ledgerLag },
+  ]);
 }
 
 const RELAY_TROUBLES: Record<RelayStep, string> = {

@@ -1,6 +1,10 @@
 export { DatabaseUrl, Endpoints, loadConfiguration, Port, SharedSecret } from './configuration.ts';
 export { armFailpoints, failpoint, FAILPOINTS, type Failpoint } from './failpoints.ts';
 export { createLogger, type Logger } from './logging.ts';
+export { Distribution, EVENTS, SECONDS, type Sample } from './monitoring/distribution.ts';
+export { type Progress } from './monitoring/health.ts';
+export { Metrics, type Labels, type Lookups } from './monitoring/metrics.ts';
+export { Monitor, MONITOR_VARIABLES } from './monitoring/monitor.ts';
 export { runService, type RunningService } from './run-service.ts';
 export { StartupError } from './startup-error.ts';
 export { TroubleLog, type TroubleLogOptions } from './trouble-log.ts';

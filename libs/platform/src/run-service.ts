@@ -1,5 +1,6 @@
 import { armFailpoints } from './failpoints.ts';
 import { createLogger, type Logger } from './logging.ts';
+import { Monitor } from './monitoring/monitor.ts';
 import { StartupError } from './startup-error.ts';
 
 /** A service that runs: how it is ended. */
@@ -15,25 +16,29 @@ const STOP_DEADLINE_MS = 8_000;
 
 /**
  * Runs a service as this process. It stops on SIGINT and SIGTERM, and when the parent that started it with an IPC channel is gone,
- * so that no service outlives its launcher. A {@link StartupError} is printed as its sentence, with exit code 1; anything else that
+ * so that no service outlives its launcher. `start` gets the monitor that shows the process to those who watch it: it says what there is to
+ * see, and where to listen; from the moment that the service is ready until it is to end it is shown as ready. A {@link StartupError} is printed as its sentence, with exit code 1; anything else that
  * ends the process is logged with its stack, with exit code 1.
  */
 export async function runService(
   name: string,
-  start: (logger: Logger, fail: (error: Error) => void) => Promise<RunningService>,
+  start: (logger: Logger, fail: (error: Error) => void, monitor: Monitor) => Promise<RunningService>,
 ): Promise<void> {
   const logger = createLogger(name);
+  const monitor = new Monitor();
   let service: RunningService | undefined;
   let stopping = false;
 
   const stop = (exitCode: number) => {
     if (stopping) return;
     stopping = true;
+    monitor.health.ending();
     setTimeout(() => {
       logger.error('The service did not stop in time; it is ended.');
       exit(logger, 1);
     }, STOP_DEADLINE_MS).unref();
-    Promise.resolve(service?.stop()).then(
+    const ended = Promise.resolve(service?.stop()).then(() => monitor.close());
+    ended.then(
       () => exit(logger, exitCode),
       (error: unknown) => {
         logger.error({ err: error }, 'The service did not stop cleanly.');
@@ -55,8 +60,11 @@ export async function runService(
 
   try {
     armFailpoints(process.env);
-    service = await start(logger, fail);
-    process.send?.({ ready: service.ready ?? {} });
+    service = await start(logger, fail, monitor);
+    monitor.health.running();
+    const ready = { ...service.ready, ...(monitor.port !== null && { metricsPort: monitor.port }) };
+    logger.info({ metricsPort: monitor.port }, 'The service is ready.');
+    process.send?.({ ready });
   } catch (error) {
     fail(error);
   }

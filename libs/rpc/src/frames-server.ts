@@ -6,7 +6,7 @@ import { BaseRpcContext, Server, type CustomTransportStrategy, type MessageHandl
 import { firstValueFrom, isObservable } from 'rxjs';
 import type { RpcLogger } from './logger.ts';
 import { isAuthenticationError, serverTlsOptions } from './peer-authentication.ts';
-import { ServerConnection } from './server-connection.ts';
+import { ServerConnection, type OnCall } from './server-connection.ts';
 
 export interface FramesServerOptions {
   host: string;
@@ -18,6 +18,8 @@ export interface FramesServerOptions {
   maxInFlight?: number;
   /** By default a logger of its own on standard error. */
   logger?: RpcLogger;
+  /** Must be cheap and must not throw. */
+  onCall?: OnCall;
 }
 
 const DEFAULT_MAX_IN_FLIGHT = 4_096;
@@ -113,7 +115,13 @@ export class FramesServer extends Server implements CustomTransportStrategy {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS);
     const maxInFlight = this.#options.maxInFlight ?? DEFAULT_MAX_IN_FLIGHT;
-    const connection = new ServerConnection(socket, (pattern) => this.#findHandler(pattern), maxInFlight, this.#log);
+    const connection = new ServerConnection(
+      socket,
+      (pattern) => this.#findHandler(pattern),
+      maxInFlight,
+      this.#log,
+      this.#options.onCall ?? (() => undefined),
+    );
     this.#connections.add(connection);
     socket.once('close', () => this.#connections.delete(connection));
   }

@@ -17,6 +17,9 @@ import type { RpcLogger } from './logger.ts';
 /** Carries out one request; undefined where nobody knows the pattern. */
 export type FindHandler = (pattern: string) => ((payload: unknown) => Promise<unknown>) | undefined;
 
+/** Told of each call that was carried out: how long it took, and its answer, or `undefined` and that it failed. */
+export type OnCall = (pattern: string, milliseconds: number, answer: unknown, hasFailed: boolean) => void;
+
 /** From this many unsent bytes on no further request is read, until the peer has taken them all. */
 const PAUSE_BACKLOG = 1_048_576;
 
@@ -26,15 +29,17 @@ export class ServerConnection {
   readonly #findHandler: FindHandler;
   readonly #maxInFlight: number;
   readonly #logger: RpcLogger;
+  readonly #onCall: OnCall;
   readonly #writer: CoalescedWriter;
   #inFlight = 0;
   #closing = false;
 
-  constructor(socket: TLSSocket, findHandler: FindHandler, maxInFlight: number, logger: RpcLogger) {
+  constructor(socket: TLSSocket, findHandler: FindHandler, maxInFlight: number, logger: RpcLogger, onCall: OnCall) {
     this.#socket = socket;
     this.#findHandler = findHandler;
     this.#maxInFlight = maxInFlight;
     this.#logger = logger;
+    this.#onCall = onCall;
     this.#writer = new CoalescedWriter(socket, () => this.#pauseWhenUnread());
     const parser = new FrameParser((id, kind, body) => this.#take(id, kind, body));
     socket.on('data', (chunk: Buffer) => this.#read(parser, chunk));
@@ -85,9 +90,13 @@ export class ServerConnection {
   /** Never rejects: whatever goes wrong is logged here, and the peer is told only that it went wrong. */
   async #answer(id: number, pattern: string, handler: (payload: unknown) => Promise<unknown>, payload: unknown): Promise<void> {
     this.#inFlight++;
+    const begin = performance.now();
     try {
-      this.#writer.write(encodeAnswer(id, await handler(payload)));
+      const answer = await handler(payload);
+      this.#writer.write(encodeAnswer(id, answer));
+      this.#onCall(pattern, performance.now() - begin, answer, false);
     } catch (error) {
+      this.#onCall(pattern, performance.now() - begin, undefined, true);
       this.#logger.error({ err: error, pattern }, 'A call failed.');
       this.#writer.write(encodeFailure(id, FailureCode.Failed));
     } finally {

@@ -34,6 +34,7 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
   const [vaultPort, auditPort] = [await freePort(), await freePort()];
   const shared = serviceVariables(home, databases, kafka, { vault: [vaultPort], audit: [auditPort] });
   const ports = { vault: { RPC_PORT: String(vaultPort) }, audit: { RPC_PORT: String(auditPort) }, gateway: { PORT: String(port) } };
+  const watched = await watchedPorts();
   const bootstrap = { ...shared.gateway, ADMIN_KEY_FILE: home.path('admin.key') };
   for (const service of SERVICES) {
     stack.assertGoing();
@@ -42,13 +43,28 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
     const logFile = home.path('logs', `${service}.log`);
     await step(`Service ${service}`, stack, () =>
       stack.keep(`The service ${service}`, (onExit) =>
-        startService(service, { ...shared[service], ...ports[service] }, logFile, onExit, stack.signal),
+        startService(
+          service,
+          { ...shared[service], ...ports[service], METRICS_PORT: String(watched[service]) },
+          logFile,
+          onExit,
+          stack.signal,
+        ),
       ),
     );
   }
   stack.assertGoing();
+  await writeWhole(home.path('metrics.json'), JSON.stringify(watchedUrls(watched), null, 2));
   await announce(home, port, begin, stack);
 }
+
+/** Where each service's metrics and health are to be had; the same after a restart, so that what watches it finds it again. */
+async function watchedPorts(): Promise<Record<Service, number>> {
+  return { vault: await freePort(), audit: await freePort(), gateway: await freePort() };
+}
+
+const watchedUrls = (ports: Record<Service, number>) =>
+  Object.fromEntries(Object.entries(ports).map(([service, port]) => [service, `http://127.0.0.1:${port}`]));
 
 async function step<T>(name: string, stack: Stack, action: () => Promise<T>): Promise<T> {
   stack.assertGoing();

@@ -48,6 +48,16 @@ export class PublishCheckpoints {
     this.#rounds = new Rounds(EVERY_MS, () => this.publishDue(), trouble);
   }
 
+  /** How many logs this process refuses to sign on. */
+  get refusedLogs(): number {
+    return this.#refused.size;
+  }
+
+  /** How many rounds have ended, well or badly. */
+  get rounds(): number {
+    return this.#rounds.ended;
+  }
+
   start(): void {
     this.#rounds.start();
   }

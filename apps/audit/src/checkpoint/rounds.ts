@@ -6,6 +6,8 @@ export class Rounds {
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
   #stopped = false;
+  /** How many have ended, well or badly. */
+  ended = 0;
 
   constructor(
     /** The pause before each, in milliseconds. */
@@ -36,6 +38,7 @@ export class Rounds {
     } catch (error) {
       this.trouble.failed(error);
     }
+    this.ended += 1;
   }
 }
 

@@ -53,6 +53,11 @@ export class SendCheckpoints {
     this.#rounds = new Rounds(EVERY_MS, () => this.sendDue(), trouble);
   }
 
+  /** How many rounds have ended, well or badly. */
+  get rounds(): number {
+    return this.#rounds.ended;
+  }
+
   start(): void {
     this.#rounds.start();
   }

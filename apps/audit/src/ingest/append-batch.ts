@@ -22,6 +22,9 @@ export interface AppendDependencies {
  * own (design rule 8). Kafka's offsets say where to read on, never what is new.
  */
 export class AppendBatch implements BatchHandler {
+  /** Messages that could not be appended as they are, as often as they were looked at. */
+  readonly parked: Record<ParkReason, number> = { unreadable: 0, 'wrong-key': 0, 'too-long': 0, conflict: 0 };
+
   constructor(readonly dependencies: AppendDependencies) {}
 
   async startOffsets(topic: string, partitions: readonly number[]): Promise<ReadonlyMap<number, bigint>> {
@@ -71,6 +74,7 @@ export class AppendBatch implements BatchHandler {
   }
 
   #park(message: RawMessage, reason: ParkReason): Leaf {
+    this.parked[reason] += 1;
     const { logger, operatorOrganizationId, now } = this.dependencies;
     const { topic, partition, offset } = message;
     logger.error({ topic, partition, offset: offset.toString(), reason }, 'A message was parked: it is not an event that can be appended.');

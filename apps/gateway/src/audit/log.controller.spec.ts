@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { ApiAccessPermission, type CheckpointReply, type TileReply, type TileRequest } from '@kms/contracts';
-import { createLogger } from '@kms/platform';
+import { createLogger, Metrics } from '@kms/platform';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { apiKeyDigest, formatApiKey, type StoredApiKey } from '../domain/api-key.ts';
 import { createApp, gatewayModule } from '../gateway.module.ts';
@@ -47,7 +47,7 @@ beforeAll(async () => {
   const nextId = () => '0'.repeat(24);
   const journal = { append };
   const reveals = new RevealSecret({ vault: ledger, policies: new PolicyCache(ledger), journal, nextId });
-  app = await createApp(gatewayModule({ reveals, recorder: new Recorder(journal, nextId), ledger }), reveals, logger, {
+  app = await createApp(gatewayModule({ reveals, recorder: new Recorder(journal, nextId), ledger }), reveals, logger, new Metrics(), {
     keys: { find: () => Promise.resolve(stored) },
     journal,
     pepper: 'pepper',

@@ -25,12 +25,18 @@ interface ApiKeyRow {
 export class ApiKeyStore {
   readonly #keys = new LRUCache<Id, Promise<StoredApiKey | null>>({ max: MAX_KEYS, ttl: MAX_AGE_MS });
 
+  readonly lookups = { hit: 0, miss: 0 };
+
   constructor(readonly pool: pg.Pool) {}
 
   /** Rejects where the key cannot be read within 900 ms. */
   find(id: Id): Promise<StoredApiKey | null> {
     const known = this.#keys.get(id);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      this.lookups.hit += 1;
+      return known;
+    }
+    this.lookups.miss += 1;
     const reading = within(READ_TIMEOUT_MS, this.#read(id), () => new Error('An API key could not be read in time.'));
     this.#keys.set(id, reading);
     reading.catch(() => this.#keys.delete(id));

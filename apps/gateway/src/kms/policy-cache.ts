@@ -27,6 +27,7 @@ export interface Peer {
  */
 export class PolicyCache {
   readonly #policies = new LRUCache<string, KnownPolicy>({ max: MAX_POLICIES });
+  readonly lookups = { hit: 0, miss: 0 };
   readonly #asking = new Map<string, Promise<KnownPolicy | null>>();
 
   constructor(
@@ -36,7 +37,9 @@ export class PolicyCache {
 
   /** The policy as far as it is known, else asked for. */
   known(key: PolicyKey): KnownPolicy | null | Promise<KnownPolicy | null> {
-    return this.#policies.get(keyText(key)) ?? this.#ask(key);
+    const known = this.#policies.get(keyText(key));
+    this.lookups[known === undefined ? 'miss' : 'hit'] += 1;
+    return known ?? this.#ask(key);
   }
 
   /** The policy, at most 250 ms old. */

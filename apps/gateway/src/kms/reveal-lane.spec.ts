@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { request, type IncomingHttpHeaders } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { ApiAccessPermission, VaultCall, type RevealReply } from '@kms/contracts';
-import { createLogger } from '@kms/platform';
+import { createLogger, Metrics } from '@kms/platform';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Recorder } from '../audit/recorder.ts';
 import { apiKeyDigest, formatApiKey, SECRET_BYTES, type StoredApiKey } from '../domain/api-key.ts';
@@ -74,7 +74,7 @@ beforeAll(async () => {
   const module = gatewayModule({ reveals, recorder: new Recorder(journal, nextId), ledger: vault });
   const keys = { find: (id: string) => Promise.resolve(KEYS.get(id) ?? null) };
   const gate = { keys, journal, pepper: PEPPER, isTrustedProxy: () => false, operatorOrganizationId: OTHER_ID, nextId };
-  app = await createApp(module, reveals, logger, gate);
+  app = await createApp(module, reveals, logger, new Metrics(), gate);
   app
     .getHttpAdapter()
     .getInstance()

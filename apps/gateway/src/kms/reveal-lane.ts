@@ -1,10 +1,11 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { API_VERSION, ApiAccessPermission, isHandler, type Handler } from '@kms/contracts';
-import type { Logger } from '@kms/platform';
+import type { Logger, Metrics } from '@kms/platform';
 import { describeError } from '../answer-errors.ts';
 import type { Gate } from '../authenticate/gate.ts';
 import { requestIdOf } from '../authenticate/request-context.ts';
-import { RECEIPT_HEADER } from './reveal-route.ts';
+import { routeTimer, type RouteTimer } from '../time-requests.ts';
+import { RECEIPT_HEADER, REVEAL_ROUTE } from './reveal-route.ts';
 import type { RevealSecret } from './reveal-secret.ts';
 
 const PREFIX = `/${API_VERSION}/kms/reveal/`;
@@ -14,6 +15,7 @@ export interface RevealLaneDependencies {
   gate: Gate;
   reveals: RevealSecret;
   logger: Logger;
+  metrics: Metrics;
 }
 
 /**
@@ -25,10 +27,11 @@ export interface RevealLaneDependencies {
  */
 export function openRevealLane(server: Server, dependencies: RevealLaneDependencies): () => Promise<void> {
   const ordinary = server.listeners('request') as RequestListener[];
+  const timed = routeTimer(dependencies.metrics, 'GET', REVEAL_ROUTE);
   let isOpen = true;
   server.removeAllListeners('request').on('request', (request: IncomingMessage, response: ServerResponse) => {
     const handler = isOpen ? handlerOf(request) : null;
-    if (handler !== null) return void answer(dependencies, request, response, handler);
+    if (handler !== null) return void answer(dependencies, timed, request, response, handler);
     for (const listener of ordinary) listener.call(server, request, response as Parameters<RequestListener>[1]);
   });
   return async () => {
@@ -46,6 +49,7 @@ function handlerOf({ method, url = '' }: IncomingMessage): Handler | null {
 /** Never rejects: whatever goes wrong is an answer. */
 async function answer(
   { gate, reveals, logger }: RevealLaneDependencies,
+  timed: RouteTimer,
   request: IncomingMessage,
   response: ServerResponse,
   handler: Handler,
@@ -56,9 +60,11 @@ async function answer(
     const { principal, facts, address } = await gate.admit(request, requestId, ApiAccessPermission.KMS_READ);
     const { body, receipt } = await reveals.reveal({ receivedAt, principal, facts, address, handler, version: null });
     send(response, 200, requestId, body, [RECEIPT_HEADER, receipt]);
+    timed(200, receivedAt);
   } catch (error) {
     const { status, message } = describeError(error, requestId, logger);
     send(response, status, requestId, { error: message });
+    timed(status, receivedAt);
   }
 }
 

@@ -38,6 +38,18 @@ export interface Revealed {
 
 /** Reveals a secret, or records the refusal durably and throws {@link HttpError}. */
 export class RevealSecret {
+  /** How many reveals have ended so. */
+  readonly outcomes: Record<'revealed' | RevealDenial | 'audit-unavailable' | 'vault-unavailable', number> = {
+    revealed: 0,
+    'unknown-handler': 0,
+    'not-whitelisted': 0,
+    disabled: 0,
+    expired: 0,
+    'unknown-version': 0,
+    'audit-unavailable': 0,
+    'vault-unavailable': 0,
+  };
+
   constructor(readonly dependencies: RevealDependencies) {}
 
   async reveal(call: RevealCall): Promise<Revealed> {
@@ -45,24 +57,31 @@ export class RevealSecret {
     const deadline = call.receivedAt + REVEAL_DEADLINE_MS;
     if (!isHandler(call.handler)) throw await this.#denied(call, null, 'unknown-handler');
     const key = { organizationId: call.principal.organizationId, environment: call.principal.environment, handler: call.handler };
-    let policy = await reachable(policies.known(key));
+    let policy = await this.#reachable(policies.known(key));
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
-      if (decideReveal(policy, call.address, Date.now()) !== null) policy = await reachable(policies.fresh(key));
+      if (decideReveal(policy, call.address, Date.now()) !== null) policy = await this.#reachable(policies.fresh(key));
       const denial = decideReveal(policy, call.address, Date.now());
       if (denial !== null || policy === null) throw await this.#denied(call, policy, denial ?? 'unknown-handler');
       const askedAt = policies.clock();
       const reply = await this.#ask(call, policy, deadline - askedAt);
-      if (reply.status === 'revealed') return { body: toContent(reply), receipt: reply.receipt };
-      if (reply.status === 'audit-unavailable') throw auditUnavailable();
+      if (reply.status === 'revealed') {
+        this.outcomes.revealed += 1;
+        return { body: toContent(reply), receipt: reply.receipt };
+      }
+      if (reply.status === 'audit-unavailable') {
+        this.outcomes['audit-unavailable'] += 1;
+        throw auditUnavailable();
+      }
       if (reply.status === 'unknown-version') throw await this.#denied(call, policy, 'unknown-version');
       policy = policies.learn(key, reply.policy, askedAt);
     }
+    this.outcomes['vault-unavailable'] += 1;
     throw vaultUnavailable();
   }
 
   #ask({ principal, facts, handler, version }: RevealCall, { revision }: KnownPolicy, timeoutMs: number): Promise<RevealReply> {
     const request = { caller: toCaller(principal, facts), handler, revision, version };
-    return reachable(this.dependencies.vault.call<RevealReply>(VaultCall.Reveal, request, timeoutMs));
+    return this.#reachable(this.dependencies.vault.call<RevealReply>(VaultCall.Reveal, request, timeoutMs));
   }
 
   async #denied(
@@ -83,17 +102,20 @@ export class RevealSecret {
     try {
       await within(left, journal.append(event), () => new Error('The refusal was not durable in time.'));
     } catch (error) {
+      this.outcomes['audit-unavailable'] += 1;
       throw auditUnavailable(error);
     }
+    this.outcomes[reason] += 1;
     return reason === 'unknown-handler' || reason === 'unknown-version' ? unknownEntry() : unauthorizedReveal();
   }
-}
 
-async function reachable<T>(answer: T | Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    throw vaultUnavailable(error);
+  async #reachable<T>(answer: T | Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      this.outcomes['vault-unavailable'] += 1;
+      throw vaultUnavailable(error);
+    }
   }
 }
 

@@ -27,6 +27,10 @@ export class KeyMissingError extends Error {
 export class KeyRing {
   readonly #unwrapped = new LRUCache<string, Buffer>({ max: MAX_KEYS, dispose: (key) => zeroize(key) });
 
+  readonly lookups = { hit: 0, miss: 0 };
+  /** How many keys were wrapped: data keys under an organization's key, and those under the root key. */
+  readonly wraps = { data: 0, organization: 0 };
+
   constructor(readonly rootKey: RootKeyProvider) {}
 
   /**
@@ -34,6 +38,7 @@ export class KeyRing {
    * reached its limit retires: it opens what it sealed and wraps nothing more.
    */
   async keyForWrapping(client: pg.ClientBase, organizationId: Id): Promise<OrganizationKey> {
+    this.wraps.data += 1;
     const { rows } = await client.query<KeyRow>(
       `UPDATE organization_keys SET wraps = wraps + 1
        WHERE organization_id = $1 AND retired_at IS NULL AND wraps < $2 RETURNING id, wrapped`,
@@ -45,6 +50,7 @@ export class KeyRing {
   /** An organization's key by its id. */
   async keyForUnwrapping(pool: pg.Pool, organizationId: Id, id: string): Promise<OrganizationKey> {
     const cached = this.#unwrapped.get(id);
+    this.lookups[cached === undefined ? 'miss' : 'hit'] += 1;
     if (cached !== undefined) return { id, key: Buffer.from(cached) };
     const { rows } = await pool.query<KeyRow>('SELECT id, wrapped FROM organization_keys WHERE id = $1 AND organization_id = $2', [
       id,
@@ -57,6 +63,7 @@ export class KeyRing {
   async #createKey(client: pg.ClientBase, organizationId: Id): Promise<OrganizationKey> {
     const id = randomBytes(12).toString('hex');
     const key = generateKey();
+    this.wraps.organization += 1;
     const wrapped = await this.rootKey.wrap(key, { purpose: 'organization-key', keyId: id, organizationId });
     await client.query('UPDATE organization_keys SET retired_at = now() WHERE organization_id = $1 AND retired_at IS NULL', [
       organizationId,

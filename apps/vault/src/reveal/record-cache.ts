@@ -30,6 +30,7 @@ const MAX_RECORDS = 10_000;
  */
 export class RecordCache {
   readonly #records = new LRUCache<string, Promise<RevealRecord | null>>({ max: MAX_RECORDS });
+  readonly lookups = { hit: 0, miss: 0 };
   /** Records that are being read, and the reading that begins after it for those who came too late for this one. */
   readonly #readings = new Map<string, { now: Promise<RevealRecord | null>; next: Promise<RevealRecord | null> | null }>();
 
@@ -41,7 +42,9 @@ export class RecordCache {
   /** The record, from memory if it has the revision asked for, else read now. `null`: there is no such entry. */
   async get(key: RecordKey, revision: number): Promise<RevealRecord | null> {
     const cached = await this.#records.get(keyText(key));
-    return cached?.policy.revision === revision ? cached : this.reload(key);
+    const isKnown = cached?.policy.revision === revision;
+    this.lookups[isKnown ? 'hit' : 'miss'] += 1;
+    return isKnown ? cached : this.reload(key);
   }
 
   /**
