@@ -73,10 +73,12 @@ export interface RelayTiming {
   retryAfter: number;
 }
 
-export const DEFAULT_TIMING: RelayTiming = { gatherFor: 20, watermarkEvery: 250, resendAfter: 10_000, adoptEvery: 5_000, retryAfter: 500 };
+export const DEFAULT_TIMING: RelayTiming = { gatherFor: 50, watermarkEvery: 250, resendAfter: 10_000, adoptEvery: 5_000, retryAfter: 500 };
 
 /** Small enough that making a batch ready does not hold up the process for long, large enough that its fixed costs are spread. */
-const MAX_BATCH_BYTES = 256 * 1024;
+const MAX_BATCH_BYTES = 512 * 1024;
+/** From this many bytes on a batch was probably cut off by its limit: there are more events, and nothing is gained by waiting. */
+const FULL_BATCH_BYTES = MAX_BATCH_BYTES * 0.75;
 /**
  * Most events sent and not yet known to be in the ledger: beyond it the relay waits for the ledger. It begins small and doubles as the
  * ledger follows; when the ledger stands still it begins anew, so that what is sent again never drowns in itself (TCP's slow start,
@@ -216,7 +218,7 @@ export class Relay {
     }
   }
 
-  /** Sends the tail's next blocks. Answers whether they were many: then there may be more, and nothing is gained by waiting. */
+  /** Sends the tail's next blocks. Answers whether they filled a batch. */
   async #publishNext(tail: Tail): Promise<boolean> {
     const { publisher, keyOf, now } = this.#options;
     if (tail.sent === tail.last || tail.sent - tail.acknowledged >= tail.window) return false;
@@ -228,7 +230,7 @@ export class Relay {
     await publisher.publish(values.map((value) => ({ key: keyOf(value), value })));
     if (tail.sent === tail.acknowledged) tail.movedAt = now();
     tail.sent = lastBlock.lastSequence;
-    return blocks.reduce((bytes, { events }) => bytes + events.length, 0) >= MAX_BATCH_BYTES / 2;
+    return blocks.reduce((bytes, { events }) => bytes + events.length, 0) >= FULL_BATCH_BYTES;
   }
 
   #nextBlocks({ writer, sent }: Tail): readonly StoredBlock[] | Promise<readonly StoredBlock[]> {
