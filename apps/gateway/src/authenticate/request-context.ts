@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { clientAddress, type Address } from '@kms/access';
+import type { Socket } from 'node:net';
+import { clientAddress, parseAddress, type Address } from '@kms/access';
 import type { ApiAccessPermission } from '@kms/contracts';
 import type { FastifyRequest } from 'fastify';
 import type { Principal } from '../domain/api-key.ts';
@@ -36,14 +37,30 @@ export function requestIdOf({ headers }: IncomingMessage): string {
   return typeof given === 'string' && UUID.test(given) ? given : randomUUID();
 }
 
+/** Peers' addresses as they were read: a connection brings many requests, and its peer stays who it is. */
+const peers = new WeakMap<Socket, Address | null>();
+
+function peerAddress(socket: Socket): Address | null {
+  const known = peers.get(socket);
+  if (known !== undefined) return known;
+  const address = parseAddress(socket.remoteAddress ?? '');
+  peers.set(socket, address);
+  return address;
+}
+
+/** The client's address. Without the header it is the peer's, whether that is a trusted proxy or not. */
+function addressOf({ socket, headers }: IncomingMessage, isTrusted: (address: Address) => boolean): Address | null {
+  const forwarded = headers['x-forwarded-for'];
+  if (forwarded === undefined) return peerAddress(socket);
+  return clientAddress(socket.remoteAddress, Array.isArray(forwarded) ? forwarded.join(',') : forwarded, isTrusted);
+}
+
 /** What a request says of itself, before anybody vouches for it. */
 export function observe(
   request: IncomingMessage,
   requestId: string,
   isTrusted: (address: Address) => boolean,
 ): { facts: RequestFacts; address: Address | null } {
-  const { socket, headers } = request;
-  const forwarded = headers['x-forwarded-for'];
-  const address = clientAddress(socket.remoteAddress, Array.isArray(forwarded) ? forwarded.join(',') : forwarded, isTrusted);
-  return { address, facts: { requestId, address: address?.text ?? null, userAgent: cutUserAgent(headers['user-agent']) } };
+  const address = addressOf(request, isTrusted);
+  return { address, facts: { requestId, address: address?.text ?? null, userAgent: cutUserAgent(request.headers['user-agent']) } };
 }
