@@ -6,8 +6,8 @@ import { servingCpu } from './against.ts';
 import { chooseGenerator } from './generator.ts';
 import { toMarkdown } from './markdown.ts';
 import { QUICK } from './plan.ts';
-import { Result, type RevealLine } from './result.ts';
-import { beginResult, runBench } from './run.ts';
+import { Result, type LedgerCosts, type RevealLine } from './result.ts';
+import { beginResult, runBench, type RunOptions } from './run.ts';
 
 let directory: string;
 
@@ -22,14 +22,23 @@ describe('the benchmark', () => {
   it('measures a suite of its own, and every part has its cost', async () => {
     const [broker, generator] = ['stand-in', chooseGenerator('autocannon')] as const;
     const result = beginResult({ broker, generator });
-    const options = {
+    const options: RunOptions = {
       broker,
       generator,
       instances: 1,
       profile: undefined,
-      plan: { ...QUICK, seconds: 1, connections: [1, 64], lagProbes: 2 },
+      plan: {
+        ...QUICK,
+        sections: ['reveal', 'ledger'],
+        seconds: 1,
+        connections: [1, 64],
+        lagProbes: 2,
+        records: 600,
+        appended: 300,
+        appendRounds: 1,
+      },
       directory,
-      signal: AbortSignal.timeout(110_000),
+      signal: AbortSignal.timeout(230_000),
       say: () => undefined,
     };
     await runBench(options, result);
@@ -46,7 +55,16 @@ describe('the benchmark', () => {
       expect(line.memory.gateway.rssBytes).toBeGreaterThanOrEqual(line.memory.gateway.pssBytes);
       expect(line.memory.vaultPostgres.pssBytes).toBeGreaterThan(0);
     }
+    const { withTree, withoutTree, proof, verifiedPerSecond, bytesPerRecord } = result.ledgerCosts as LedgerCosts;
+    for (const { recordsPerSecond, postgresMsPerRecord } of [withTree, withoutTree]) {
+      expect(recordsPerSecond).toBeGreaterThan(0);
+      expect(postgresMsPerRecord).toBeGreaterThan(0);
+    }
+    expect(proof.records).toBeGreaterThanOrEqual(600);
+    expect(proof.p99Ms).toBeGreaterThanOrEqual(proof.p50Ms);
+    expect(verifiedPerSecond).toBeGreaterThan(0);
+    expect(bytesPerRecord.table).toBeGreaterThan(bytesPerRecord.event);
     expect(result.ledger?.lagMsP99).toBeGreaterThan(0);
     expect(toMarkdown(result, result)).toContain(`| ${Math.round(servingCpu(many) * 1e3)} |`);
-  }, 120_000);
+  }, 240_000);
 });

@@ -3,21 +3,20 @@ import { migrate, type DatabaseUrls } from '@kms/launcher';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Bench } from './bench.ts';
 import { percentile } from './percentile.ts';
+import type { Plan } from './plan.ts';
 import type { AppendFigures, LedgerCosts } from './result.ts';
 import { runWorker } from './run-worker.ts';
 import type { Suite } from './suite.ts';
 
 const PROOFS = 1_000;
 const VERIFIED = 200_000;
-/** With and without the tree by turns, so that both see the same hour. */
-const ROUNDS = 2;
 /** How long the checkpoint over all records may take, in milliseconds. */
 const PATIENCE_MS = 30_000;
 
-/** What appending, proving and verifying cost, and how much room a record takes. `appended` records are appended each round. */
-export async function measureLedgerCosts(bench: Bench, appended: number): Promise<LedgerCosts> {
+/** What appending, proving and verifying cost, and how much room a record takes. */
+export async function measureLedgerCosts(bench: Bench, { appended, appendRounds }: Plan): Promise<LedgerCosts> {
   const { suite, counts, signal, say } = bench;
-  const [withTree, withoutTree] = await measureAppends(bench, appended);
+  const [withTree, withoutTree] = await measureAppends(bench, appended, appendRounds);
   await counts.untilCaughtUp(signal);
   const records = await counts.held();
   await untilSigned(bench, records);
@@ -35,9 +34,9 @@ export async function measureLedgerCosts(bench: Bench, appended: number): Promis
   };
 }
 
-async function measureAppends({ suite, signal, say }: Bench, count: number): Promise<[AppendFigures, AppendFigures]> {
+async function measureAppends({ suite, signal, say }: Bench, count: number, rounds: number): Promise<[AppendFigures, AppendFigures]> {
   const sums = [0, 1].map(() => ({ elapsedMs: 0, cpuMs: 0, postgresMs: 0 }));
-  for (let round = 0; round < ROUNDS; round += 1) {
+  for (let round = 0; round < rounds; round += 1) {
     for (const [index, sum] of sums.entries()) {
       const isWithoutTree = index === 1;
       const urls = await createLedger(suite, `kms_append_${round}_${index}`, signal);
@@ -50,7 +49,7 @@ async function measureAppends({ suite, signal, say }: Bench, count: number): Pro
       sum.postgresMs += postgresMs;
     }
   }
-  const all = count * ROUNDS;
+  const all = count * rounds;
   return sums.map(({ elapsedMs, cpuMs, postgresMs }) => ({
     recordsPerSecond: (all / elapsedMs) * 1e3,
     cpuMsPerRecord: cpuMs / all,

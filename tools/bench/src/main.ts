@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +17,7 @@ async function main(): Promise<void> {
   const settings = await readSettings(process.argv.slice(2));
   if (settings === null) return void process.stdout.write(HELP);
   const earlier = settings.against === undefined ? null : readEarlier(settings.against);
+  if (settings.out !== undefined) assertWritable(settings.out);
   const result = beginResult(settings);
   if (earlier !== null) assertSameMachine(result.machine, earlier.machine);
   const directory = await mkdtemp(join(tmpdir(), 'kms-bench-'));
@@ -26,6 +27,15 @@ async function main(): Promise<void> {
   } finally {
     await rm(directory, { recursive: true, force: true });
     report(result, earlier, settings.out);
+  }
+}
+
+/** Before a run of many minutes, not after it. Throws StartupError. */
+function assertWritable(file: string): void {
+  try {
+    appendFileSync(file, '');
+  } catch (cause) {
+    throw new StartupError(`--out ${file} cannot be written: ${(cause as NodeJS.ErrnoException).code}.`, { cause });
   }
 }
 

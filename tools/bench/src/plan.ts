@@ -17,6 +17,8 @@ export interface Plan {
   records: number;
   /** How many records are appended at a time to see what the tree costs. */
   appended: number;
+  /** How often, with and without it by turns, so that both see the same hour. */
+  appendRounds: number;
 }
 
 export const FULL: Plan = {
@@ -24,10 +26,11 @@ export const FULL: Plan = {
   seconds: 10,
   deadlineSeconds: Infinity,
   connections: [1, 16, 64, 256],
-  lagProbes: 200,
+  lagProbes: 100,
   entries: 100_000,
   records: 1_000_000,
   appended: 100_000,
+  appendRounds: 2,
 };
 
 export const QUICK: Plan = { ...FULL, sections: ['reveal'], seconds: 4, deadlineSeconds: 50, lagProbes: 30 };

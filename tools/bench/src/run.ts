@@ -1,7 +1,7 @@
 import { cpus, release, totalmem, type } from 'node:os';
 import { join, resolve } from 'node:path';
 import { drive, type Bench } from './bench.ts';
-import { measureReads, measureWrites } from './calls.ts';
+import { measureAuditReads, measureEntryReads, measureWrites } from './calls.ts';
 import { Counts } from './counts.ts';
 import { createEntry, revealOnce } from './entries.ts';
 import { growEntries, growRecords } from './growth.ts';
@@ -84,7 +84,7 @@ const SECTIONS: readonly [Section, MeasureSection][] = [
   [
     'calls',
     async (bench, _plan, { calls }) => {
-      calls.push(...(await measureReads(bench)), ...(await measureWrites(bench)));
+      for (const measureSome of [measureEntryReads, measureAuditReads, measureWrites]) calls.push(...(await measureSome(bench)));
     },
   ],
   [
@@ -94,7 +94,7 @@ const SECTIONS: readonly [Section, MeasureSection][] = [
       await growEntries(bench, FEW, entries, SMALL);
       reveal.push(await revealLine(bench, ONE, USUAL));
       reveal.push(await revealLine(bench, { ...ONE, handler: 'bench-{n}', revealed: entries }, USUAL));
-      calls.push(...(await measureReads(bench)));
+      calls.push(...(await measureEntryReads(bench)));
     },
   ],
   [
@@ -103,14 +103,14 @@ const SECTIONS: readonly [Section, MeasureSection][] = [
       reveal.push(await revealLine(bench, ONE, USUAL));
       await growRecords(bench, records);
       reveal.push(await revealLine(bench, ONE, USUAL));
-      calls.push(...(await measureReads(bench)));
+      calls.push(...(await measureAuditReads(bench)));
     },
   ],
   [
     'ledger',
-    async (bench, { records, appended }, result) => {
-      await growRecords(bench, records);
-      result.ledgerCosts = await measureLedgerCosts(bench, appended);
+    async (bench, plan, result) => {
+      await growRecords(bench, plan.records);
+      result.ledgerCosts = await measureLedgerCosts(bench, plan);
     },
   ],
 ];

@@ -7,7 +7,7 @@ import { FULL, QUICK, SECTION_NAMES, type Plan } from './plan.ts';
 export const HELP = `Measures a suite of its own: how fast it is, what it costs, and where the time goes.
 
   npm run bench -- [--quick] [--out <file>] [--against <file>] [--broker stand-in|apache] [--generator wrk|autocannon] [--instances 1|2]
-                   [--profile <an empty folder>] [--only <section>]...
+                   [--profile <an empty folder>] [--only <section>]... [--seconds <n>]
 
 --quick           ends within a minute: reveals at each number of connections, and the lag of the ledger.
 --out <file>      writes the figures as JSON.
@@ -17,6 +17,7 @@ export const HELP = `Measures a suite of its own: how fast it is, what it costs,
 --instances 2     two gateways, two vaults, and with Apache Kafka two audit services and three brokers.
 --only            of these: ${SECTION_NAMES.join(', ')}.
                   Without it all of them, which takes 15 to 20 minutes.
+--seconds         how long each load lasts: 10, or 4 with --quick.
 --profile         afterwards profiles the services under 64 connections: .cpuprofile files and flame graphs as pages.
 
 The figures are Markdown on standard output, the progress is on standard error. Ctrl-C ends everything and leaves nothing behind.
@@ -34,7 +35,7 @@ export interface Settings {
 
 /** What the command line asks for, or null where it asks for help. Throws StartupError. */
 export async function readSettings(parameters: readonly string[]): Promise<Settings | null> {
-  const { quick, out, against, broker, generator, instances, profile, only, help } = parse(parameters);
+  const { quick, out, against, broker, generator, instances, profile, only, seconds, help } = parse(parameters);
   if (help) return null;
   return {
     out,
@@ -43,7 +44,7 @@ export async function readSettings(parameters: readonly string[]): Promise<Setti
     generator: chooseGenerator(oneOf('generator', generator, ['wrk', 'autocannon'])),
     instances: Number(oneOf('instances', instances, ['1', '2']) ?? 1),
     profile,
-    plan: planOf(quick, only),
+    plan: { ...planOf(quick, only), ...secondsOf(seconds) },
   };
 }
 
@@ -62,6 +63,7 @@ function parse(parameters: readonly string[]) {
         instances: text,
         profile: text,
         only: { type: 'string', multiple: true },
+        seconds: text,
         help: flag,
       },
     }).values;
@@ -75,6 +77,12 @@ function planOf(isQuick: boolean, only: readonly string[] | undefined): Plan {
   if (only === undefined) return plan;
   if (isQuick) throw new StartupError('--quick has its sections already: --only does not go with it.');
   return { ...plan, sections: only.flatMap((name) => oneOf('only', name, SECTION_NAMES) ?? []) };
+}
+
+function secondsOf(given: string | undefined): Partial<Plan> {
+  if (given === undefined) return {};
+  if (!/^[1-9][0-9]{0,2}$/.test(given)) throw new StartupError('--seconds must be a whole number from 1 to 999.');
+  return { seconds: Number(given) };
 }
 
 function oneOf<Choice extends string>(name: string, given: string | undefined, choices: readonly Choice[]): Choice | undefined {
