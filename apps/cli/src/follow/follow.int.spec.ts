@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, CHECKPOINT_CONTENT_TYPE, CHECKPOINT_TOPIC } from '@kms/contracts';
 import { KafkaPublisher } from '@kms/kafka';
 import type { CompactRange } from '@kms/merkle';
@@ -15,23 +15,22 @@ let broker: TestBroker;
 let live: Run | undefined;
 let publishers: Record<'events' | 'checkpoints', KafkaPublisher>;
 
-/** Each test has a broker of its own: what is on the topic is what it put there. */
-beforeEach(async () => {
+async function open(): Promise<void> {
   broker = await startTestBroker(AUDIT_TOPIC, CHECKPOINT_TOPIC);
   const shared = { connection: { brokers: () => broker.brokers(), security: {} }, clientId: 'test', logger };
   publishers = {
     events: new KafkaPublisher({ ...shared, topic: AUDIT_TOPIC, contentType: AUDIT_CONTENT_TYPE }),
     checkpoints: new KafkaPublisher({ ...shared, topic: CHECKPOINT_TOPIC, contentType: CHECKPOINT_CONTENT_TYPE }),
   };
-}, 90_000);
+}
 
-afterEach(async () => {
+async function close(): Promise<void> {
   live?.stop();
   await live?.code;
   live = undefined;
   await Promise.all([publishers.events.close(), publishers.checkpoints.close()]);
   await broker.stop();
-}, 30_000);
+}
 
 interface Run {
   printed: string[];
@@ -74,6 +73,10 @@ async function signTree(topic: FixtureTopic, number: number): Promise<void> {
 }
 
 describe('kms-audit follow', () => {
+  // Each test has a broker of its own: what is on the topic is what it put there.
+  beforeEach(open, 90_000);
+  afterEach(close, 30_000);
+
   it('says that all is good up to the end, and what it saw', async () => {
     const topic = new FixtureTopic();
     await fill(topic);
@@ -138,6 +141,9 @@ describe('kms-audit follow', () => {
 });
 
 describe('a call of kms-audit follow that cannot run', () => {
+  beforeAll(open, 90_000);
+  afterAll(close, 30_000);
+
   it.each([
     [['--from', 'yesterday'], /^--from must be beginning, now, or offsets/],
     [['--from', '99:0'], /^--from names partition 99, which the topic does not have\./],
