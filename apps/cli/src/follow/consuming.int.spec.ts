@@ -60,7 +60,11 @@ const COMMANDS: Record<keyof typeof clients, () => string[]> = {
 /** What the example prints, line by line without regard to their order, and its exit code. */
 async function run(client: keyof typeof clients): Promise<{ code: number; lines: string[]; stderr: string }> {
   const [command = '', ...args] = [...COMMANDS[client](), broker.brokers().join(',')];
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000, env: { PATH: process.env['PATH'] } });
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 60_000,
+    env: { PATH: process.env['PATH'], PYTHONDONTWRITEBYTECODE: '1' },
+  });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
