@@ -65,7 +65,8 @@ export class AuthenticatedTiles implements TileReader {
     const hashes = await this.#read(tile);
     const above = tileInTree(Number(tile.level) + 1, Math.floor(tile.index / TILE_WIDTH), this.#tree.size) as Tile;
     const at = (tile.index % TILE_WIDTH) * HASH_BYTES;
-    if (!sameBytes(this.#rootOf(hashes), (await this.read(above)).subarray(at, at + HASH_BYTES))) throw wrongTile(tile);
+    const wanted = (await this.read(above)).subarray(at, at + HASH_BYTES);
+    if (!sameBytes(this.#rootOf(hashes), wanted)) throw wrongTile(tile);
     this.#full.set(tile.level, { index: tile.index, hashes });
     return hashes;
   }
@@ -76,7 +77,7 @@ export class AuthenticatedTiles implements TileReader {
     return hashes;
   }
 
-  /** The root of a full tile, level by level in place. */
+  /** The root of a full tile, level by level in place: it is there until the next call. */
   #rootOf(hashes: Uint8Array): Uint8Array {
     let from = hashes;
     for (let width = TILE_WIDTH / 2; width >= 1; width /= 2) {

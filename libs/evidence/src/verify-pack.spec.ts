@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { filesIn, LOG_VERIFIER, MadeLog, makeRecords, ORIGIN, REMEMBERING, seeded, WITNESS_VERIFIER } from './made-log.fixture.ts';
+import { filesIn, LOG_VERIFIER, MadeLog, makeRecords, ORIGIN, REMEMBERING, seeded, WITNESS_VERIFIER } from '@kms/testing/made-log';
 import { verifyPack, type PackExpectations } from './verify-pack.ts';
 import { writePack, type PackContent } from './write-pack.ts';
 
@@ -55,5 +55,22 @@ describe('a clean pack', () => {
       { numRuns: 1_000 },
     );
     expect(packs).toBe(1_000);
+  }, 120_000);
+
+  it('may have tiles on three levels', async () => {
+    const size = 66_000;
+    const log = await new MadeLog(makeRecords(size, seeded(3))).sign();
+    const older = [await log.at(65_000), await log.at(65_536), await log.at(300)];
+    const files = await pack(log, { older });
+    expect(files.has('tile/1/000') && files.has('tile/2/000.p/1')).toBe(true);
+    expect((await verifyPack(filesIn(files), expected({ known: older }))).extends).toEqual([65_000, 65_536, 300, 300, 65_000, 65_536]);
+    const part = await pack(log, { from: 65_530, to: 65_800, older });
+    const report = await verifyPack(filesIn(part), expected({ from: 65_530, to: 65_800, known: older }));
+    expect([report.from, report.to, part.size < 20]).toEqual([65_280, 66_000, true]);
+    const wrong = new Map(files).set('tile/1/000', new Uint8Array(8_192));
+    await expect(verifyPack(filesIn(wrong), expected())).rejects.toMatchObject({
+      code: 'wrong-tile',
+      message: expect.stringContaining('tile/1/000'),
+    });
   }, 120_000);
 });

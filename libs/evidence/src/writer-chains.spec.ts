@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { nodeSha256 } from '@kms/merkle';
 import fc from 'fast-check';
-import { makeRecords, seeded } from './made-log.fixture.ts';
+import { makeRecords, seeded } from '@kms/testing/made-log';
 import { readRecord, type RecordFacts } from './read-record.ts';
 import { WriterChains } from './writer-chains.ts';
 

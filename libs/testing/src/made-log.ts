@@ -20,8 +20,6 @@ import {
   type Cryptography,
   type NoteSigner,
 } from '@kms/merkle';
-import type { LogFiles } from './log-files.ts';
-import type { PackWriter } from './write-pack.ts';
 
 /*
  * Logs and packs in memory, as the services make them.
@@ -159,7 +157,7 @@ export function swap<T>(items: T[], a: number, b: number): void {
 }
 
 /** A log in memory: files by path, without a checkpoint until one is signed. */
-export class MadeLog implements LogFiles, PackWriter {
+export class MadeLog {
   readonly files = new Map<string, Uint8Array>();
   readonly leafHashes: readonly Uint8Array[];
   /** The root at the log's size. */
@@ -233,7 +231,7 @@ export async function signHead(
 }
 
 /** Files in memory. */
-export function filesIn(files: ReadonlyMap<string, Uint8Array>): LogFiles {
+export function filesIn(files: ReadonlyMap<string, Uint8Array>): { read(path: string): Promise<Uint8Array | null> } {
   return { read: async (path) => files.get(path) ?? null };
 }
 

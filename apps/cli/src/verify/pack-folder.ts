@@ -1,0 +1,22 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LogFiles } from '@kms/evidence';
+import { CannotRunError } from '../command.ts';
+
+/** A pack as a folder. Throws {@link CannotRunError} where there is no folder, or a file of it that cannot be read. */
+export async function openPackFolder(path: string): Promise<LogFiles> {
+  const found = await stat(path).catch(() => null);
+  if (found === null) throw new CannotRunError(`There is nothing at ${path}.`);
+  if (!found.isDirectory()) throw new CannotRunError(`An evidence pack is a folder, and ${path} is none.`);
+  return { read: (file) => readOrNull(join(path, file)) };
+}
+
+async function readOrNull(path: string): Promise<Uint8Array | null> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    throw new CannotRunError(`A file of the pack could not be read (${code ?? 'unknown'}): ${path}`, { cause });
+  }
+}
