@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { parseAddress } from '@kms/access';
 import { VaultCall, type Policy } from '@kms/contracts';
+import { RpcError, type RpcErrorCode } from '@kms/rpc';
 import { PolicyCache } from './policy-cache.ts';
 import { RevealSecret } from './reveal-secret.ts';
 
@@ -13,12 +14,14 @@ let calls: { pattern: string; timeoutMs: number }[];
 let recorded: string[];
 let secrets: RevealSecret;
 let isDurable: boolean;
+let failing: { pattern: string; code: RpcErrorCode } | null;
 
 /** A vault that holds one policy and takes a while for each call. */
 const vault = {
   call<T>(pattern: string, payload: unknown, timeoutMs = 0): Promise<T> {
     calls.push({ pattern, timeoutMs });
     now += 100;
+    if (failing?.pattern === pattern) return Promise.reject(new RpcError(failing.code, 'It failed.', false));
     if (pattern === VaultCall.Policy) return Promise.resolve({ policy: stored } as T);
     const isCurrent = (payload as { revision: number }).revision === stored?.revision;
     const reply = isCurrent
@@ -54,6 +57,7 @@ beforeEach(() => {
   calls = [];
   recorded = [];
   isDurable = true;
+  failing = null;
   const journal = {
     append: (place: (position: { writer: string; sequence: number; previousHash: string }) => string) => {
       if (!isDurable) return new Promise<never>(() => undefined);
@@ -103,5 +107,18 @@ describe('a reveal', () => {
     await refused;
     expect(jest.getTimerCount()).toBe(0);
     jest.useRealTimers();
+  });
+
+  const failures: [code: RpcErrorCode, sentence: string][] = [
+    ['timeout', 'Audit is unavailable'],
+    ['failed', 'Audit is unavailable'],
+    ['unavailable', 'The vault is unavailable'],
+    ['overloaded', 'The vault is unavailable'],
+  ];
+  it.each(failures)('that the vault leaves without an answer (%s) is refused with "%s", in whichever step', async (code, sentence) => {
+    for (const pattern of [VaultCall.Policy, VaultCall.Reveal]) {
+      failing = { pattern, code };
+      await expect(reveal()).rejects.toMatchObject({ status: 503, message: sentence });
+    }
   });
 });

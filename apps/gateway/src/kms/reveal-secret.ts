@@ -5,6 +5,7 @@ import type { Principal } from '../domain/api-key.ts';
 import { byPrincipal, gatewayEvent, toCaller, type RequestFacts } from '../domain/audit-event.ts';
 import { decideReveal, type KnownPolicy, type RevealDenial } from '../domain/decide-reveal.ts';
 import { auditUnavailable, unauthorizedReveal, unknownEntry, vaultUnavailable, type HttpError } from '../domain/http-error.ts';
+import { RpcError } from '@kms/rpc';
 import { within } from '../within.ts';
 import type { Peer, PolicyCache } from './policy-cache.ts';
 
@@ -109,12 +110,17 @@ export class RevealSecret {
     return reason === 'unknown-handler' || reason === 'unknown-version' ? unknownEntry() : unauthorizedReveal();
   }
 
+  /**
+   * Waits for the vault. One that took the call and does not answer it, or could not carry it out because its database is away, made no
+   * record that is known of: that is what the client is told, whichever step of the reveal noticed it.
+   */
   async #reachable<T>(answer: T | Promise<T>): Promise<T> {
     try {
       return await answer;
     } catch (error) {
-      this.outcomes['vault-unavailable'] += 1;
-      throw vaultUnavailable(error);
+      const wasTaken = error instanceof RpcError && (error.code === 'timeout' || error.code === 'failed');
+      this.outcomes[wasTaken ? 'audit-unavailable' : 'vault-unavailable'] += 1;
+      throw wasTaken ? auditUnavailable(error) : vaultUnavailable(error);
     }
   }
 }
