@@ -23,6 +23,7 @@ export interface LedgerRecord extends Found {
   id: string;
   /** Null for what no client asked for: the first API key. */
   requestId: string | null;
+  action: string;
   outcome: string;
   /** The writer's chain up to this event, in hexadecimal. */
   chain: string;
@@ -37,23 +38,38 @@ export interface Evidence {
   ledger: readonly LedgerRecord[];
   /** What is wrong with the trees: heads and checkpoints that are not those of the records. */
   brokenTrees: readonly string[];
+  /** What an auditor's verification of each log found: a sentence for each that is refused. */
+  refusedLogs: readonly string[];
 }
 
 export interface Verdict {
   violations: string[];
-  counts: Record<ClientLine['outcome'] | 'events' | 'undelivered', number>;
+  /** `events` were committed; `undelivered` are records of requests that got no answer or a 503: `unknown` and `unavailable` ones. */
+  counts: Record<ClientLine['outcome'] | 'events' | 'undelivered' | 'undeliveredUnknown', number>;
 }
 
 const place = ({ writer, sequence }: Found) => `${writer}/${sequence}`;
 
 /**
  * Compares what a client was told with what journals, topic and ledger hold. Nothing may be revealed or acknowledged without exactly one
- * record; every committed event is in the ledger, once and unchanged; every record is of a request that was made. A request whose outcome
- * is not known may have a record that was never delivered: those are counted.
+ * record; every committed event is in the ledger, once and unchanged; every record is of a request that was made.
+ *
+ * A request whose outcome is unknown, or that was refused with 503, has no record, or one of something whose answer was never delivered.
+ * Which of the two cannot be told beforehand; how many can: the records of clients' requests, less those that were delivered, are as many
+ * as there are such requests with a record. Both sides are counted on their own.
  */
-export function check({ client, journal, brokenChains, topic, ledger, brokenTrees }: Evidence): Verdict {
-  const violations = [...brokenChains, ...brokenTrees];
-  const counts = { done: 0, denied: 0, unavailable: 0, unknown: 0, wrong: 0, events: journal.length, undelivered: 0 };
+export function check({ client, journal, brokenChains, topic, ledger, brokenTrees, refusedLogs }: Evidence): Verdict {
+  const violations = [...brokenChains, ...brokenTrees, ...refusedLogs];
+  const counts = {
+    done: 0,
+    denied: 0,
+    unavailable: 0,
+    unknown: 0,
+    wrong: 0,
+    events: journal.length,
+    undelivered: 0,
+    undeliveredUnknown: 0,
+  };
   const records = groupBy(ledger, ({ requestId }) => requestId);
 
   for (const line of client) {
@@ -63,8 +79,11 @@ export function check({ client, journal, brokenChains, topic, ledger, brokenTree
     const own = records.get(line.requestId) ?? [];
     const wanted = { done: 'success', denied: 'denied' }[line.outcome as string];
     const matching = own.filter(({ outcome }) => outcome === wanted);
+    if (own.some(({ action }) => (action === 'reveal') !== (line.action === 'reveal')))
+      violations.push(`Request ${line.requestId} (${line.action}) has the record of something else.`);
     if (wanted === undefined) {
-      if (own.some(({ outcome }) => outcome === 'success')) counts.undelivered += 1;
+      if (own.length > 0) counts.undelivered += 1;
+      if (own.length > 0 && line.outcome === 'unknown') counts.undeliveredUnknown += 1;
       if (own.length > 1) violations.push(`Request ${line.requestId} has ${own.length} records.`);
     } else if (own.length !== 1 || matching.length !== 1) {
       violations.push(
@@ -78,6 +97,12 @@ export function check({ client, journal, brokenChains, topic, ledger, brokenTree
   const known = new Set(client.map(({ requestId }) => requestId));
   for (const { requestId, id } of ledger)
     if (requestId !== null && !known.has(requestId)) violations.push(`Record ${id} is of no request that was made.`);
+  if (known.size !== client.length) violations.push(`${client.length - known.size} request ids were used more than once.`);
+
+  const asked = ledger.filter(({ requestId }) => requestId !== null).length;
+  const withoutDelivery = asked - counts.done - counts.denied;
+  if (withoutDelivery !== counts.undelivered)
+    violations.push(`${withoutDelivery} records have no delivery, and ${counts.undelivered} requests without one have a record.`);
 
   const held = new Map<string, string>();
   for (const record of ledger) {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
+import { Agent, request as sendRequest, type IncomingMessage } from 'node:http';
 import type { ClientLine } from './checker.ts';
 
 /** Longest wait for an answer, in milliseconds; then the outcome is unknown. */
@@ -9,9 +10,12 @@ const PATIENCE_MS = 5_000;
 const CHANGE_EVERY = 25;
 const DENIED_EVERY = 20;
 
+/** Requests that may be under way at once: beyond it their turns are left out. An outage of 2 s reaches it at 200 a second. */
+const MOST_UNDER_WAY = 400;
+
 export interface LoadSettings {
-  /** The gateways' base URLs; each request goes to the next one. */
-  gateways: readonly string[];
+  /** The base URLs of the gateways that there are now; each request goes to the next one. */
+  gateways: () => readonly string[];
   apiKey: string;
   /** Where the client keeps its own record: a line a request, each synced before the next thing is done with its answer. */
   file: string;
@@ -34,6 +38,12 @@ export class Load {
   /** What became of requests that failed at one gateway and, asked again, at the next: none is expected while services only end in order. */
   readonly failedTwice: string[] = [];
   #failedAt = -Infinity;
+  /** How many reveals each sentence of a 503 answered. */
+  readonly refusals = new Map<string, number>();
+  /** The longest time to a 503 on a reveal, in milliseconds. */
+  slowestRefusalMs = 0;
+  readonly #agent = new Agent({ keepAlive: true });
+  #onRefusal: () => void = () => undefined;
 
   private constructor(settings: LoadSettings, file: SyncedFile) {
     this.#settings = settings;
@@ -48,7 +58,10 @@ export class Load {
     const begin = performance.now();
     this.#timer = setInterval(() => {
       const due = ((performance.now() - begin) / 1_000) * this.#settings.perSecond;
-      while (this.#count < due) this.#send();
+      while (this.#count < due) {
+        if (this.#underWay.size < MOST_UNDER_WAY) this.#send();
+        else this.#count += 1;
+      }
     }, 10);
   }
 
@@ -62,6 +75,7 @@ export class Load {
     clearInterval(this.#timer);
     await Promise.all(this.#underWay);
     await this.#file.close();
+    this.#agent.destroy();
   }
 
   /** Stores the secrets that are revealed; its requests are written down too. */
@@ -96,27 +110,61 @@ export class Load {
 
   async #request(action: ClientLine['action'], turn: number, method: string, path: string, body?: unknown): Promise<ClientLine['outcome']> {
     const { gateways, apiKey } = this.#settings;
+    const base = gateways();
     const requestId = randomUUID();
     const headers = {
       authorization: `Bearer ${apiKey}`,
       'x-request-id': requestId,
       ...(body !== undefined && { 'content-type': 'application/json' }),
     };
-    const request = {
-      method,
-      headers,
-      signal: AbortSignal.timeout(PATIENCE_MS),
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-    };
-    const answer = await fetch(`${gateways[turn % gateways.length]}${path}`, request)
-      .then((response) => response.json().then(() => response))
-      // Cut off, refused or too late: whether it was carried out is not known.
-      .catch(() => null);
+    const begin = performance.now();
+    const answer = await this.#ask(`${base[turn % base.length]}${path}`, { method, headers }, body);
     const outcome = answer === null ? 'unknown' : toOutcome(answer.status);
-    const receipt = answer?.headers.get('audit-record') ?? null;
+    if (outcome === 'unavailable' && action === 'reveal') this.#noteRefusal(answer?.body.error ?? '', performance.now() - begin);
+    const receipt = answer?.receipt ?? null;
     await this.#file.write(`${JSON.stringify({ requestId, action, outcome, receipt })}\n`);
     return outcome;
   }
+
+  /** Null for what was cut off, refused or too late: whether it was carried out is not known. */
+  #ask(url: string, { method, headers }: { method: string; headers: Record<string, string> }, body: unknown): Promise<Answer | null> {
+    return new Promise((resolve) => {
+      const request = sendRequest(url, { method, headers, agent: this.#agent }, (response) => {
+        readAnswer(response).then(resolve, () => resolve(null));
+      });
+      const timer = setTimeout(() => request.destroy(), PATIENCE_MS);
+      request.on('error', () => resolve(null)).on('close', () => clearTimeout(timer));
+      request.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  }
+
+  /** Resolves once one more reveal is refused with 503. */
+  refused(): Promise<void> {
+    return new Promise((resolve) => (this.#onRefusal = resolve));
+  }
+
+  #noteRefusal(sentence: string, afterMs: number): void {
+    this.refusals.set(sentence, (this.refusals.get(sentence) ?? 0) + 1);
+    this.slowestRefusalMs = Math.max(this.slowestRefusalMs, afterMs);
+    this.#onRefusal();
+  }
+}
+
+interface Answer {
+  status: number;
+  receipt: string | null;
+  body: { error?: string };
+}
+
+async function readAnswer(response: IncomingMessage): Promise<Answer> {
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += chunk as string;
+  const receipt = response.headers['audit-record'];
+  return {
+    status: response.statusCode ?? 0,
+    receipt: typeof receipt === 'string' ? receipt : null,
+    body: JSON.parse(text) as Answer['body'],
+  };
 }
 
 /** Lines in a file, each synced before its write resolves; those that come while a sync is under way share the next one. */

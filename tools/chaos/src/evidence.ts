@@ -91,8 +91,9 @@ export async function readLedger(url: string): Promise<Pick<Evidence, 'ledger' |
       brokenTrees.push(`The checkpoint of ${organization} at ${tree.size} is not that of its records.`);
     const { id, data, previoushash } = parseEvent(bytes);
     const chain = chainHash(Buffer.from(previoushash, 'hex'), bytes).toString('hex');
-    const isOfClient = data.action !== 'create-api-key';
-    ledger.push({ ...toFound(bytes), id, requestId: isOfClient ? data.requestId : null, outcome: data.outcome, chain });
+    const { action, outcome } = data;
+    const requestId = action === 'create-api-key' ? null : data.requestId;
+    ledger.push({ ...toFound(bytes), id, requestId, action, outcome, chain });
   }
   for (const [organization, { size }] of trees)
     if (!edges.has(`${organization}/${size}`)) brokenTrees.push(`The tree of ${organization} ends before its ${size} records.`);

@@ -12,6 +12,7 @@ export class LagWatch {
   #round: Promise<void> = Promise.resolve();
   #lag = 0;
   #lookedAt = performance.now();
+  #began = -Infinity;
 
   constructor(system: System) {
     this.#system = system;
@@ -29,6 +30,11 @@ export class LagWatch {
     await this.#round;
   }
 
+  /** When the last look that was answered began, on the clock of `performance.now()`. */
+  get lookedAt(): number {
+    return this.#began;
+  }
+
   /** How long ago the newest event was journaled up to which the ledger has all, in milliseconds. */
   get lagMs(): number {
     const age = performance.now() - this.#lookedAt;
@@ -37,7 +43,8 @@ export class LagWatch {
 
   async #look(): Promise<void> {
     const { databases } = this.#system;
-    const total = 'SELECT coalesce(sum(last_sequence - first_sequence + 1), 0)::float8 AS total FROM journal_blocks';
+    const total = `SELECT coalesce(sum(last), 0)::float8 AS total FROM journal_writers CROSS JOIN LATERAL (
+      SELECT last_sequence AS last FROM journal_blocks WHERE writer = id ORDER BY first_sequence DESC LIMIT 1) AS newest`;
     const at = performance.now();
     const [gateway, vault] = await Promise.all(
       [databases.gateway, databases.vault].map(({ ownerUrl }) => query<{ total: number }>(ownerUrl, total)),
@@ -52,6 +59,7 @@ export class LagWatch {
     while ((this.#history[1]?.journaled ?? Infinity) <= held) this.#history.shift();
     const first = this.#history[0];
     this.#lookedAt = performance.now();
+    this.#began = at;
     this.#lag = first === undefined || held >= journaled ? 0 : this.#lookedAt - first.at;
   }
 }

@@ -3,24 +3,43 @@ import { StartupError } from '@kms/platform';
 import { check, type Verdict } from './checker.ts';
 import { Load, readClientLines } from './client.ts';
 import { readJournal, readLedger, readMessages } from './evidence.ts';
-import { FAULTS, type Fault, type Random } from './faults.ts';
+import { BrokenPromise, pause, type Fault, type Random, type Strike } from './fault.ts';
+import { FAULTS } from './faults.ts';
 import { LagWatch } from './lag.ts';
+import { verifyLogs } from './verify-logs.ts';
 import { System, type SystemSettings } from './system.ts';
 
-export interface ChaosSettings extends SystemSettings {
+export interface ChaosSettings extends Omit<SystemSettings, 'equipment'> {
   seed: number;
   perSecond: number;
-  /** How long faults strike, in milliseconds. Every fault strikes once even if that takes longer. */
-  durationMs: number;
+  /**
+   * How often each fault strikes. `duration`: in random order, once each and then on until so many milliseconds are over. `counts`: as often
+   * as the fault's own count says, or `each` times, one fault after the other.
+   */
+  plan: { kind: 'duration'; durationMs: number } | { kind: 'counts'; each: number | null };
   /** Only the faults whose names have one of these in them; all without. */
   only?: readonly string[];
+  /** Called once the system is at rest, before what is left of the run is compared: a test spoils something here. */
+  beforeComparing?: (system: System) => Promise<void>;
   /** Aborted: no further fault strikes, and what was done so far is checked. */
   signal?: AbortSignal;
   say: (line: string) => void;
 }
 
+/** What the strikes of one fault came to. */
+export interface Struck {
+  count: number;
+  /** How far the ledger was behind at most, in milliseconds. */
+  longestLagMs: number;
+  /** The longest time from the end of a strike until all was well again, in milliseconds. */
+  longestRecoveryMs: number;
+}
+
 export interface ChaosResult extends Verdict {
-  strikes: Map<string, { count: number; longestLagMs: number }>;
+  strikes: Map<string, Struck>;
+  /** How many reveals each sentence of a 503 answered, and the longest time to one in milliseconds. */
+  refusals: ReadonlyMap<string, number>;
+  slowestRefusalMs: number;
 }
 
 /** The ledger is this close behind the journals when nothing is wrong, and again this soon after a fault, in milliseconds. */
@@ -28,102 +47,197 @@ const MAX_LAG_MS = 5_000;
 const RECOVERY_MS = 60_000;
 /** So long without a failed request, in milliseconds, and the system counts as sound. */
 const SOUND_MS = 1_500;
+/** How long the load runs before the first strike, in milliseconds. */
+const QUIET_MS = 3_000;
 
 /** Runs a system under load while faults strike it, then lets it come to rest and checks that nothing is lost. */
 export async function runChaos(settings: ChaosSettings): Promise<ChaosResult> {
-  const system = await System.start(settings);
+  const faults = FAULTS.filter(({ name }) => settings.only?.some((part) => name.includes(part)) ?? true);
+  if (faults.length === 0) throw new StartupError('There is no such fault.');
+  const system = await System.start({ ...settings, equipment: faults.flatMap(({ needs }) => needs ?? []) });
   try {
-    return await torment(system, settings);
+    const suiting = faults.filter((fault) => {
+      const missing = fault.lacks(system);
+      if (missing !== null) settings.say(`Not struck: ${fault.name}; it needs ${missing}.`);
+      return missing === null;
+    });
+    if (suiting.length === 0) throw new StartupError('No such fault suits these brokers and instances.');
+    return await new Torment(system, settings, suiting).run();
   } finally {
     await system.stop();
   }
 }
 
-async function torment(system: System, settings: ChaosSettings): Promise<ChaosResult> {
-  const { directory, perSecond, say } = settings;
-  const file = join(directory, 'client.jsonl');
-  const load = await Load.open({ gateways: system.gateways, apiKey: system.apiKey, file, perSecond });
-  const lag = new LagWatch(system);
-  const violations: string[] = [];
-  await load.prepare();
-  load.start();
-  lag.start();
-  let strikes: ChaosResult['strikes'];
-  try {
-    strikes = await strikeAll(system, settings, load, lag, violations).finally(() => load.stop());
-    say('Quiet: waiting until the ledger has everything.');
-    violations.push(...(await untilCaughtUp(lag, 0)));
-  } finally {
-    await lag.stop();
+/** One run over a system that is up. */
+class Torment {
+  readonly #violations: string[] = [];
+  readonly #strikes = new Map<string, Struck>();
+  readonly #lag: LagWatch;
+  readonly #file: string;
+  #load!: Load;
+  #isOver = false;
+
+  constructor(
+    readonly system: System,
+    readonly settings: ChaosSettings,
+    readonly faults: readonly Fault[],
+  ) {
+    this.#lag = new LagWatch(system);
+    this.#file = join(settings.directory, 'client.jsonl');
   }
-  const { gateway, vault, audit } = system.databases;
-  const journals = [await readJournal(gateway.ownerUrl), await readJournal(vault.ownerUrl)];
-  const verdict = check({
-    client: readClientLines(file),
-    journal: journals.flatMap(({ journal }) => journal),
-    brokenChains: journals.flatMap(({ brokenChains }) => brokenChains),
-    topic: await readMessages(system.brokers),
-    ...(await readLedger(audit.ownerUrl)),
-  });
-  return { strikes, counts: verdict.counts, violations: [...violations, ...verdict.violations] };
-}
 
-async function strikeAll(
-  system: System,
-  { seed, durationMs, only, say, signal }: ChaosSettings,
-  load: Load,
-  lag: LagWatch,
-  violations: string[],
-): Promise<ChaosResult['strikes']> {
-  const random = fromSeed(seed);
-  const faults = FAULTS.filter((fault) => fault.suits(system) && (only === undefined || only.some((part) => fault.name.includes(part))));
-  if (faults.length === 0) throw new StartupError('There is no such fault, or none that suits these brokers and instances.');
-  const strikes: ChaosResult['strikes'] = new Map();
-  const deadline = performance.now() + durationMs;
-  let order: Fault[] = [];
-  for (let turn = 0; signal?.aborted !== true && (turn < faults.length || performance.now() < deadline); turn += 1) {
-    if (turn % faults.length === 0) order = shuffle(faults, random);
-    const fault = order[turn % faults.length] as Fault;
-    const longestLagMs = await strikeOnce(system, fault, random, load, lag, violations);
-    const before = strikes.get(fault.name) ?? { count: 0, longestLagMs: 0 };
-    strikes.set(fault.name, { count: before.count + 1, longestLagMs: Math.max(before.longestLagMs, longestLagMs) });
-    say(`${fault.name}: lag up to ${(longestLagMs / 1_000).toFixed(1)} s`);
+  async run(): Promise<ChaosResult> {
+    const { system, settings } = this;
+    const gateways = () => system.gateways;
+    this.#load = await Load.open({ gateways, apiKey: system.apiKey, file: this.#file, perSecond: settings.perSecond });
+    await this.#load.prepare();
+    this.#load.start();
+    this.#lag.start();
+    try {
+      await this.#strikeAll().finally(() => this.#load.stop());
+      settings.say('Quiet: waiting until the ledger has everything.');
+      await this.#untilWell('At the end', { maxLagMs: 0, soundMs: 0 });
+    } finally {
+      await this.#lag.stop();
+    }
+    const { counts, violations } = await this.#compare();
+    const { refusals, slowestRefusalMs } = this.#load;
+    return { strikes: this.#strikes, refusals, slowestRefusalMs, counts, violations: [...this.#violations, ...violations] };
   }
-  return strikes;
-}
 
-/** Strikes, and waits until the ledger is close behind again. Answers the longest lag seen. */
-async function strikeOnce(system: System, fault: Fault, random: Random, load: Load, lag: LagWatch, violations: string[]): Promise<number> {
-  const failedBefore = load.failedTwice.length;
-  let longest = 0;
-  let failedTwice: string[];
-  const watch = setInterval(() => (longest = Math.max(longest, lag.lagMs)), 100);
-  try {
-    await fault.strike(system, random);
-    violations.push(...(await untilCaughtUp(lag, MAX_LAG_MS)).map((violation) => `${fault.name}: ${violation}`));
-    failedTwice = load.failedTwice.slice(failedBefore);
-    violations.push(...(await untilSound(load)).map((violation) => `${fault.name}: ${violation}`));
-  } finally {
-    clearInterval(watch);
+  async #compare(): Promise<Verdict> {
+    await this.settings.beforeComparing?.(this.system);
+    const { gateway, vault, audit } = this.system.databases;
+    const refusedLogs = await verifyLogs(audit.ownerUrl, this.system.logKey);
+    const journals = [await readJournal(gateway.ownerUrl), await readJournal(vault.ownerUrl)];
+    return check({
+      client: readClientLines(this.#file),
+      journal: journals.flatMap(({ journal }) => journal),
+      brokenChains: journals.flatMap(({ brokenChains }) => brokenChains),
+      topic: await readMessages(this.system.brokers),
+      ...(await readLedger(audit.ownerUrl)),
+      refusedLogs,
+    });
   }
-  if (failedTwice.length > 0 && !fault.mayRefuse)
-    violations.push(`${fault.name}: ${failedTwice.length} requests failed at one gateway and at the next (${failedTwice[0]}).`);
-  return longest;
+
+  async #strikeAll(): Promise<void> {
+    const { seed, plan, say, signal } = this.settings;
+    const random = fromSeed(seed);
+    const refused = () => this.#load.refused();
+    await this.#quietly();
+    let isWithin = false;
+    for (const { fault, isLast: isLastOfAll } of order(this.faults, plan, random)) {
+      const isEnding = signal?.aborted === true;
+      if ((isEnding && !isWithin) || this.#isOver) break;
+      // A fault that is told that another strike follows has made ready for it: it strikes once more, to put that back.
+      const isLast = isLastOfAll || isEnding;
+      isWithin = !isLast;
+      const before = this.#strikes.get(fault.name) ?? { count: 0, longestLagMs: 0, longestRecoveryMs: 0 };
+      const strike = { random, isLast, isFull: plan.kind === 'counts', refused };
+      const { lagMs, recoveryMs } = await this.#strikeOnce(fault, strike);
+      const longestLagMs = Math.max(before.longestLagMs, lagMs);
+      this.#strikes.set(fault.name, {
+        count: before.count + 1,
+        longestLagMs,
+        longestRecoveryMs: Math.max(before.longestRecoveryMs, recoveryMs),
+      });
+      say(`${fault.name} (${before.count + 1}): lag up to ${seconds(lagMs)} s, well again ${seconds(recoveryMs)} s later`);
+    }
+  }
+
+  /** Under load and without a fault, the ledger follows closely. */
+  async #quietly(): Promise<void> {
+    await this.#untilWell('Before the first fault', { maxLagMs: MAX_LAG_MS, soundMs: SOUND_MS });
+    const longestMs = await this.#longestLagDuring(() => pause(QUIET_MS));
+    if (longestMs > MAX_LAG_MS) this.#violations.push(`The ledger is ${seconds(longestMs)} s behind though nothing was struck.`);
+  }
+
+  /** Strikes, and waits until requests are answered and the ledger is close behind again. */
+  async #strikeOnce(fault: Fault, strike: Strike): Promise<{ lagMs: number; recoveryMs: number }> {
+    const { failedTwice, refusals } = this.#load;
+    const failedBefore = failedTwice.length;
+    const refusedBefore = new Map(refusals);
+    let recoveryMs = 0;
+    const lagMs = await this.#longestLagDuring(async () => {
+      await this.#attempt(fault, strike);
+      recoveryMs = await this.#untilWell(fault.name, { maxLagMs: MAX_LAG_MS, soundMs: SOUND_MS });
+    });
+    const seen = {
+      failedTwice: failedTwice.slice(failedBefore),
+      refusals: [...refusals].filter(([text, count]) => count !== refusedBefore.get(text)),
+    };
+    this.#violations.push(...judgeStrike(fault, seen));
+    return { lagMs, recoveryMs };
+  }
+
+  async #attempt(fault: Fault, strike: Strike): Promise<void> {
+    try {
+      await fault.strike(this.system, strike);
+    } catch (error) {
+      // What is left of the system is not known: nothing more is struck, and what was done so far is checked.
+      if (!(error instanceof BrokenPromise)) this.#isOver = true;
+      this.#violations.push(`${fault.name}: ${(error as Error).message}`);
+    }
+  }
+
+  async #longestLagDuring(work: () => Promise<unknown>): Promise<number> {
+    let longest = 0;
+    const watch = setInterval(() => (longest = Math.max(longest, this.#lag.lagMs)), 100);
+    await work().finally(() => clearInterval(watch));
+    return longest;
+  }
+
+  /**
+   * Waits until the ledger was looked at and is close behind, and no request has failed for a while: the next fault strikes what works.
+   * Answers how long that took, less the while.
+   */
+  async #untilWell(when: string, { maxLagMs, soundMs }: { maxLagMs: number; soundMs: number }): Promise<number> {
+    const begin = performance.now();
+    const isBehind = () => this.#lag.lookedAt < begin || this.#lag.lagMs > maxLagMs;
+    const fails = () => this.#load.soundForMs < soundMs;
+    while ((isBehind() || fails()) && performance.now() - begin < RECOVERY_MS) await pause(50);
+    if (isBehind()) this.#violations.push(`${when}: the ledger is ${seconds(this.#lag.lagMs)} s behind, ${RECOVERY_MS / 1_000} s later.`);
+    if (fails()) this.#violations.push(`${when}: requests still fail, ${RECOVERY_MS / 1_000} s later.`);
+    return Math.max(0, performance.now() - begin - soundMs);
+  }
 }
 
-async function untilCaughtUp(lag: LagWatch, maxLagMs: number): Promise<string[]> {
-  const begin = performance.now();
-  // A first look may be older than the strike.
-  do await new Promise((resolve) => setTimeout(resolve, 1_100));
-  while (lag.lagMs > maxLagMs && performance.now() - begin < RECOVERY_MS);
-  return lag.lagMs > maxLagMs ? [`The ledger is ${Math.round(lag.lagMs / 1_000)} s behind, ${RECOVERY_MS / 1_000} s later.`] : [];
+/**
+ * What must not happen under a fault: requests that fail at one gateway and at the next, where the fault excuses none; reveals that are
+ * refused with another sentence than the fault's. `refusals`: the sentences of 503s since the strike, and how often each was seen.
+ */
+export function judgeStrike(
+  { name, mayRefuse, refusal }: Pick<Fault, 'name' | 'mayRefuse' | 'refusal'>,
+  { failedTwice, refusals }: { failedTwice: readonly string[]; refusals: readonly (readonly [sentence: string, count: number])[] },
+): string[] {
+  const wrong = refusals.filter(([sentence]) => refusal !== undefined && sentence !== refusal);
+  return [
+    ...(failedTwice.length > 0 && !mayRefuse
+      ? [`${name}: ${failedTwice.length} requests failed at one gateway and at the next (${failedTwice[0]}).`]
+      : []),
+    ...wrong.map(([sentence]) => `${name}: a reveal was refused with "${sentence}" and not with "${refusal}".`),
+  ];
 }
 
-/** The next fault strikes what works: waits until no request has failed for a while. */
-async function untilSound(load: Load): Promise<string[]> {
-  const deadline = performance.now() + RECOVERY_MS;
-  while (load.soundForMs < SOUND_MS && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 100));
-  return load.soundForMs < SOUND_MS ? [`Requests still fail, ${RECOVERY_MS / 1_000} s later.`] : [];
+const seconds = (milliseconds: number) => (milliseconds / 1_000).toFixed(1);
+
+/** The faults in the order in which they strike, and which of a fault's strikes are followed by one of another fault, or by none. */
+export function* order(
+  faults: readonly Fault[],
+  plan: ChaosSettings['plan'],
+  random: Random,
+  now: () => number = () => performance.now(),
+): Generator<{ fault: Fault; isLast: boolean }> {
+  if (plan.kind === 'counts') {
+    for (const fault of faults) {
+      const count = plan.each ?? fault.count;
+      for (let strike = 1; strike <= count; strike += 1) yield { fault, isLast: strike === count };
+    }
+    return;
+  }
+  const deadline = now() + plan.durationMs;
+  for (let round = 0; round === 0 || now() < deadline; round += 1)
+    for (const fault of shuffle(faults, random)) if (round === 0 || now() < deadline) yield { fault, isLast: true };
 }
 
 /** Mulberry32: small, and the same on every machine. */

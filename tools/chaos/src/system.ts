@@ -3,7 +3,7 @@ import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startKafka, type KafkaCluster } from '@kms/apache-kafka';
 import { AUDIT_TOPIC, CHECKPOINT_TOPIC, createIdGenerator } from '@kms/contracts';
-import { freePort, startBroker, startPostgres, type Broker, type Postgres } from '@kms/embedded';
+import { freePort, startBroker, startPostgres, type Broker, type Postgres, type PostgresOptions } from '@kms/embedded';
 import {
   makeDatabases,
   makeHomeFolder,
@@ -21,6 +21,9 @@ import {
   type Variables,
 } from '@kms/launcher';
 import { PostgresProxy } from '@kms/testing/postgres-proxy';
+import type { Equipment } from './fault.ts';
+import { KafkaProxy } from './kafka-proxy.ts';
+import { SmallDisk } from './small-disk.ts';
 
 export interface SystemSettings {
   /** An empty folder. */
@@ -31,6 +34,8 @@ export interface SystemSettings {
   instances: number;
   /** The vault's program, beside its `main`. */
   vaultProgram?: string;
+  /** What it has for the faults that are to strike; the small disk only where mounting one is permitted. */
+  equipment: readonly Equipment[];
 }
 
 /** One instance of a service: it is started again with the same variables and others besides. */
@@ -40,6 +45,8 @@ export interface Instance {
   readonly pid: number;
   /** Resolves when its process has ended. */
   readonly ended: Promise<void>;
+  /** Whether it is meant to run. */
+  readonly isIn: boolean;
   start(more?: Variables): Promise<void>;
   kill(): Promise<void>;
   /** Ends it in order. */
@@ -52,15 +59,21 @@ const RESTART_AFTER_MS = 1_000;
 /** The whole suite, several of each service, made of parts that can be struck one by one. */
 export class System {
   readonly instances: Instance[] = [];
+  /** One more of each service, known to its peers and not started. */
+  readonly #spares: Instance[] = [];
+  readonly #gatewayUrls = new Map<Instance, string>();
   kafka: KafkaCluster | undefined;
-  proxy!: PostgresProxy;
+  brokerProxy: KafkaProxy | undefined;
+  databaseProxy: PostgresProxy | undefined;
+  disk: SmallDisk | undefined;
   readonly #ends: (() => Promise<void>)[] = [];
   #standIn: Broker | undefined;
   #postgres!: Postgres;
   #home!: Home;
-  #postgresSettings!: { directory: string; password: string; port: number; onLog: (line: string) => void };
+  #postgresSettings!: PostgresOptions & { port: number };
+  #isEnding = false;
+  #postgresRestart: Promise<void> = Promise.resolve();
   databases!: Record<Service, DatabaseUrls>;
-  gateways: string[] = [];
 
   private constructor(readonly settings: SystemSettings) {}
 
@@ -82,12 +95,15 @@ export class System {
     this.#home = home;
     const onLog = (line: string) => appendFileSync(home.path('logs', 'postgres.log'), `${line}\n`);
     const { postgresPassword: password } = home.secrets;
-    this.#postgresSettings = { directory: home.path('postgres'), password, port: await freePort(), onLog };
+    if (this.#has('small disk')) await this.#mountDisk();
+    const folder = this.disk === undefined ? home.path('postgres') : join(this.disk.directory, 'postgres');
+    // As a supervisor does with a server that ends by itself: with a full disk it cannot go on, nor start.
+    const onExit = () => (this.#postgresRestart = this.#startPostgresAgain());
+    this.#postgresSettings = { directory: folder, password, port: await freePort(), onLog, onExit };
     this.#postgres = await startPostgres(this.#postgresSettings);
-    this.#ends.push(() => this.#postgres.stop());
+    this.#ends.push(() => this.#stopPostgres());
     this.databases = await makeDatabases(this.#postgres.superuserUrl, home.secrets);
-    this.proxy = await PostgresProxy.before(this.databases.vault.serviceUrl);
-    this.#ends.push(() => this.proxy.stop());
+    if (this.#has('database proxy')) await this.#startDatabaseProxy();
     const kafka = await this.#startKafka();
     for (const service of SERVICES) await migrate(service, this.databases[service], never);
     await makeLogKey({}, home, never);
@@ -102,7 +118,11 @@ export class System {
       this.#ends.push(() => standIn.stop());
       return { KAFKA_BROKERS: standIn.address };
     }
-    const kafka = await startKafka({ brokers, directory: join(directory, 'kafka') });
+    const proxy = new KafkaProxy();
+    const front = this.#has('broker proxy') ? { front: (address: string) => proxy.before(address) } : {};
+    this.brokerProxy = proxy;
+    this.#ends.push(() => proxy.stop());
+    const kafka = await startKafka({ brokers, directory: join(directory, 'kafka'), ...front });
     this.kafka = kafka;
     this.#ends.push(() => kafka.stop());
     const variables = { KAFKA_BROKERS: kafka.brokers.join(',') };
@@ -111,34 +131,86 @@ export class System {
     return variables;
   }
 
+  #has(equipment: Equipment): boolean {
+    return this.settings.equipment.includes(equipment);
+  }
+
+  async #startDatabaseProxy(): Promise<void> {
+    const proxy = await PostgresProxy.before(this.databases.vault.serviceUrl);
+    this.databaseProxy = proxy;
+    this.#ends.push(() => proxy.stop());
+  }
+
+  async #mountDisk(): Promise<void> {
+    const disk = await SmallDisk.mount(join(this.settings.directory, 'disk'));
+    if (disk === null) return;
+    this.disk = disk;
+    this.#ends.push(() => disk.unmount());
+  }
+
   async #startServices(home: Home, kafka: Variables): Promise<void> {
-    const { instances, vaultProgram } = this.settings;
+    const { instances, brokers } = this.settings;
     // The stand-in's consumer groups do not work with more than one member.
-    const audits = this.settings.brokers === 'stand-in' ? 1 : instances;
-    const ports = { vault: await freePorts(instances), audit: await freePorts(audits), gateway: await freePorts(instances) };
+    const audits = brokers === 'stand-in' ? 1 : instances + 1;
+    const ports = { vault: await freePorts(instances + 1), audit: await freePorts(audits), gateway: await freePorts(instances + 1) };
+    const { serviceUrl } = this.databases.vault;
     const databases = {
       ...this.databases,
-      vault: { ...this.databases.vault, serviceUrl: this.proxy.through(this.databases.vault.serviceUrl) },
+      vault: { ...this.databases.vault, serviceUrl: this.databaseProxy?.through(serviceUrl) ?? serviceUrl },
     };
     const shared = serviceVariables(home, databases, kafka, ports);
     for (const service of SERVICES) {
       if (service === 'gateway')
         await runToEnd('gateway', 'bootstrap', { ...shared.gateway, ADMIN_KEY_FILE: home.path('admin.key') }, never);
       for (const [index, port] of ports[service].entries()) {
-        const variables = { ...shared[service], [service === 'gateway' ? 'PORT' : 'RPC_PORT']: String(port), NODE_ENV: 'test' };
-        const name = `${service}-${index + 1}`;
-        const program = service === 'vault' ? vaultProgram : undefined;
-        const instance = new ServiceInstance(service, name, variables, home.path('logs', `${name}.log`), program);
-        this.instances.push(instance);
-        this.#ends.push(() => instance.stop());
-        await instance.start();
+        const instance = this.#instance(service, index + 1, port, shared[service]);
+        const isSpare = index > 0 && index === ports[service].length - 1;
+        (isSpare ? this.#spares : this.instances).push(instance);
+        if (!isSpare) await instance.start();
       }
     }
-    this.gateways = ports.gateway.map((port) => `http://127.0.0.1:${port}/2026-02-01`);
+  }
+
+  #instance(service: Service, number: number, port: number, shared: Variables): Instance {
+    const variables = { ...shared, [service === 'gateway' ? 'PORT' : 'RPC_PORT']: String(port), NODE_ENV: 'test' };
+    const name = `${service}-${number}`;
+    const program = service === 'vault' ? this.settings.vaultProgram : undefined;
+    const instance = new ServiceInstance(service, name, variables, this.#logFile(name), program);
+    this.#ends.push(() => instance.stop());
+    if (service === 'gateway') this.#gatewayUrls.set(instance, `http://127.0.0.1:${port}/2026-02-01`);
+    return instance;
+  }
+
+  #logFile(name: string): string {
+    return this.#home.path('logs', `${name}.log`);
+  }
+
+  /** Base URLs of the gateways that clients know: those that are in, and those that are about to come back. */
+  get gateways(): readonly string[] {
+    const spare = this.spare('gateway');
+    const known = spare?.isIn === true ? [...this.of('gateway'), spare] : this.of('gateway');
+    return known.map((instance) => this.#gatewayUrls.get(instance) as string);
+  }
+
+  /** The instance of a service that its peers know and that is not started, where there can be one. */
+  spare(service: Service): Instance | undefined {
+    return this.#spares.find((instance) => instance.service === service);
+  }
+
+  /** What all instances of a service have logged so far. */
+  logText(service: Service): string {
+    return this.of(service)
+      .map(({ name }) => readFileSync(this.#logFile(name), 'utf8'))
+      .join('');
   }
 
   get apiKey(): string {
     return readFileSync(this.#home.path('admin.key'), 'utf8').trim();
+  }
+
+  /** The key that checkpoints are signed with, as it is in its file. */
+  get logKey(): string {
+    return readFileSync(this.#home.path('log.key'), 'utf8');
   }
 
   get brokers(): readonly string[] {
@@ -159,12 +231,31 @@ export class System {
 
   /** Ends PostgreSQL as a crash would, and starts it on what it left. */
   async crashPostgres(): Promise<void> {
+    await this.#postgresRestart;
     await this.#postgres.kill();
     this.#postgres = await startPostgres(this.#postgresSettings);
   }
 
+  async #startPostgresAgain(): Promise<void> {
+    while (!this.#isEnding) {
+      await new Promise((resolve) => setTimeout(resolve, RESTART_AFTER_MS));
+      try {
+        this.#postgres = await startPostgres(this.#postgresSettings);
+        return;
+      } catch (error) {
+        this.#postgresSettings.onLog?.(`It is not started yet: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  async #stopPostgres(): Promise<void> {
+    await this.#postgresRestart;
+    await this.#postgres.stop();
+  }
+
   /** Ends everything that was started, in the opposite order. */
   async stop(): Promise<void> {
+    this.#isEnding = true;
     for (let end = this.#ends.pop(); end !== undefined; end = this.#ends.pop()) await end();
   }
 }
@@ -187,6 +278,10 @@ class ServiceInstance implements Instance {
 
   get pid(): number {
     return this.#process?.pid ?? 0;
+  }
+
+  get isIn(): boolean {
+    return this.#isWanted;
   }
 
   async start(more: Variables = {}): Promise<void> {

@@ -30,6 +30,11 @@ export interface KafkaSettings {
   security?: ClientSecurity;
   /** Brokers whose cost and speed count: with the machine's full compiler, and at the priority of other processes. */
   isForLoad?: boolean;
+  /**
+   * Called with the address, `host:port`, that a broker will listen on; answers the port of 127.0.0.1 where clients are told to find it. So
+   * they come by way of whatever listens there.
+   */
+  front?: (address: string) => Promise<number>;
 }
 
 /** A running Apache Kafka. Brokers are counted from 1. */
@@ -47,12 +52,14 @@ export interface KafkaCluster {
 }
 
 /** Starts Apache Kafka on loopback and waits until all brokers serve. Throws {@link StartupError}. */
-export async function startKafka({ brokers: count, directory, security, isForLoad = false }: KafkaSettings): Promise<KafkaCluster> {
+export async function startKafka({ brokers: count, directory, security, isForLoad = false, front }: KafkaSettings): Promise<KafkaCluster> {
   if (count !== 1 && count !== 3) throw new StartupError('The number of brokers must be 1 or 3.');
   const installation = await installKafka();
   const ports: NodePorts[] = [];
   for (let id = 1; id <= count; id += 1) {
-    ports.push({ client: await freePort(), internal: await freePort(), controller: await freePort() });
+    const client = await freePort();
+    const advertised = (await front?.(`127.0.0.1:${client}`)) ?? client;
+    ports.push({ client, advertised, internal: await freePort(), controller: await freePort() });
   }
   const nodes = ports.map((_, index) => new KafkaNode(installation, join(directory, `broker-${index + 1}`), isForLoad));
   const clusterId = toClusterId(randomUUID());
@@ -78,7 +85,7 @@ class Cluster implements KafkaCluster {
     readonly ports: readonly NodePorts[],
     readonly security: ClientSecurity | undefined,
   ) {
-    this.brokers = ports.map(({ client }) => `127.0.0.1:${client}`);
+    this.brokers = ports.map(({ advertised }) => `127.0.0.1:${advertised}`);
   }
 
   async startAll(): Promise<void> {

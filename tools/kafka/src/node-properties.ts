@@ -19,6 +19,8 @@ export interface NodeSettings {
 
 export interface NodePorts {
   client: number;
+  /** Where clients are told to connect. */
+  advertised: number;
   internal: number;
   controller: number;
 }
@@ -28,14 +30,14 @@ export interface NodePorts {
  * Clients have a listener of their own, so that what protects it does not have to be known between the brokers.
  */
 export function nodeProperties({ id, ports, directory, security }: NodeSettings): string {
-  const { client, internal, controller } = ports[id - 1] as NodePorts;
+  const { client, advertised, internal, controller } = ports[id - 1] as NodePorts;
   const replicas = Math.min(3, ports.length);
   const properties: Record<string, string | number> = {
     'process.roles': 'broker,controller',
     'node.id': id,
     'controller.quorum.voters': ports.map((node, index) => `${index + 1}@127.0.0.1:${node.controller}`).join(','),
     listeners: `CLIENT://127.0.0.1:${client},INTERNAL://127.0.0.1:${internal},CONTROLLER://127.0.0.1:${controller}`,
-    'advertised.listeners': `CLIENT://127.0.0.1:${client},INTERNAL://127.0.0.1:${internal}`,
+    'advertised.listeners': `CLIENT://127.0.0.1:${advertised},INTERNAL://127.0.0.1:${internal}`,
     'listener.security.protocol.map': `CLIENT:${security ? 'SASL_SSL' : 'PLAINTEXT'},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT`,
     'inter.broker.listener.name': 'INTERNAL',
     'controller.listener.names': 'CONTROLLER',
