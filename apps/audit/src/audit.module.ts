@@ -2,6 +2,7 @@ import {
   LedgerCall,
   type CheckpointReply,
   type CheckpointRequest,
+  type CompletenessReply,
   type ConsistencyReply,
   type ConsistencyRequest,
   type LedgerQueryReply,
@@ -17,6 +18,7 @@ import { Controller, Inject, type DynamicModule } from '@nestjs/common';
 import { MessagePattern } from '@nestjs/microservices';
 import type pg from 'pg';
 import type { LogKeys } from './checkpoint/log-keys.ts';
+import { readCompleteness } from './completeness/read-completeness.ts';
 import { proveExtension, proveRecord, readCheckpoint } from './proofs/prove.ts';
 import { serveTile } from './proofs/serve-tile.ts';
 import { queryLedger } from './query/query-ledger.ts';
@@ -62,6 +64,11 @@ export class LedgerController {
   @MessagePattern(LedgerCall.Tile)
   tile(request: TileRequest): Promise<TileReply> {
     return serveTile(this.pool, request);
+  }
+
+  @MessagePattern(LedgerCall.Completeness)
+  completeness(): Promise<CompletenessReply> {
+    return readCompleteness(this.pool, new Date());
   }
 }
 

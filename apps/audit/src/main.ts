@@ -11,6 +11,7 @@ import { KeptCheckpoints } from './checkpoint/kept-checkpoints.ts';
 import { PublishCheckpoints } from './checkpoint/publish-checkpoints.ts';
 import { SendCheckpoints } from './checkpoint/send-checkpoints.ts';
 import { showCheckpoints } from './checkpoint/show-checkpoints.ts';
+import { CheckChains } from './completeness/check-chains.ts';
 import { AppendBatch } from './ingest/append-batch.ts';
 import { ObservedIngest } from './ingest/observed-ingest.ts';
 import { AUDIT_MIGRATIONS } from './migrations/index.ts';
@@ -54,6 +55,8 @@ await runService('audit', async (logger, fail, monitor) => {
   consumer.start();
   const checkpoints = new PublishCheckpoints({ pool, keys, kept, logger, now: () => new Date() });
   checkpoints.start();
+  const chains = new CheckChains({ pool, logger, now: () => new Date() });
+  chains.start();
   const publisher = new KafkaPublisher({
     connection,
     clientId: 'kms-audit',
@@ -64,6 +67,11 @@ await runService('audit', async (logger, fail, monitor) => {
   const sender = new SendCheckpoints({ pool, publisher, logger });
   sender.start();
   showCheckpoints(monitor.metrics, pool, checkpoints);
+  const { metrics } = monitor;
+  metrics.gauge('kms_chain_breaks', 'Events in the ledger that do not follow from the one before', () => [{ value: chains.chainBreaks }]);
+  metrics.gauge('kms_writers_with_old_gaps', 'Writers of which events are missing for more than a minute', () => [
+    { value: chains.writersWithOldGaps },
+  ]);
   monitor.health.require('database', () => pool.query('SELECT 1'));
   monitor.health.progress('ingest', () => ({ hasWork: ingest.lag > 0, attempts: ingest.attempts }));
   monitor.health.progress('checkpoints', () => ({ hasWork: true, attempts: checkpoints.rounds }));
@@ -74,6 +82,7 @@ await runService('audit', async (logger, fail, monitor) => {
       // The consumer first: nothing may arrive for a database that is gone.
       await consumer.stop();
       await checkpoints.stop();
+      await chains.stop();
       await sender.stop();
       await publisher.close();
       await app.close();

@@ -42,6 +42,7 @@ describe('the gateway’s routes', () => {
       'DELETE /2026-02-01/kms/:handler.json kms:write',
       'GET /2026-02-01/audit.json audit:read',
       'GET /2026-02-01/audit/checkpoint audit:read',
+      'GET /2026-02-01/audit/completeness.json audit:read',
       'GET /2026-02-01/audit/consistency.json audit:read',
       'GET /2026-02-01/audit/entries/* audit:read',
       'GET /2026-02-01/audit/keys.json audit:read',

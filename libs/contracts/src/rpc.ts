@@ -21,6 +21,7 @@ export const LedgerCall = {
   Proof: 'ledger.proof',
   Consistency: 'ledger.consistency',
   Tile: 'ledger.tile',
+  Completeness: 'ledger.completeness',
 } as const;
 
 /** Who asks, as the gateway found out; the vault records it and decides nothing by it. */
@@ -216,3 +217,25 @@ export interface TilePart {
   to: number;
 }
 export type TileReply = ProofOf<TilePart>;
+
+/** Numbers of a writer's events that the ledger does not hold; `since` is when something behind them was written, RFC 3339. */
+export interface Gap {
+  from: number;
+  to: number;
+  since: string;
+}
+/** What the ledger holds of a writer: `highest` is the number up to which it has all. */
+export interface WriterCompleteness {
+  writer: Id;
+  source: string;
+  /** No gap and no break is known. */
+  complete: boolean;
+  highest: number;
+  gaps: Gap[];
+  /** Events whose `previoushash` is not the chain's hash before them. */
+  chainBreaks: { sequence: number }[];
+}
+export interface CompletenessReply {
+  asOf: string;
+  writers: WriterCompleteness[];
+}

@@ -16,6 +16,7 @@ export { DEFAULT_LIMITS, Journal, type JournalLimits, type JournalOptions, type 
 export {
   DEFAULT_TIMING,
   Relay,
+  type ClosedWriter,
   type EventPublisher,
   type LedgerWatermarks,
   type Message,

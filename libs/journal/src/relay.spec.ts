@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { blockOf, MemoryJournal, MemoryJournalStore, MemoryRelayStore } from '@kms/testing';
 import { Relay, type Message } from './relay.ts';
 
-const TIMING = { gatherFor: 1, watermarkEvery: 1, resendAfter: 20, adoptEvery: 1, retryAfter: 1 };
+const TIMING = { gatherFor: 1, watermarkEvery: 1, resendAfter: 20, adoptEvery: 1, checkEvery: 1, retryAfter: 1 };
 
 class CountingStore extends MemoryRelayStore {
   reads = 0;
@@ -29,8 +29,16 @@ async function scene({ isOrphan = false, loses = (_time: number): boolean => fal
       if (!loses(sends)) for (const { value } of messages) ledger.add(Number(value.toString()));
     },
   };
-  const watermarks = async (writers: readonly { writer: string; from: number }[]) =>
-    writers.map(({ writer }) => ({ writer, sequence: ledger.size }));
+  /** How many questions the ledger was asked, and how many numbers further than asked it looks at most. */
+  const asking = { questions: 0, step: Infinity };
+  const watermarks = async (writers: readonly { writer: string; from: number }[]) => {
+    asking.questions += 1;
+    return writers.map(({ writer, from }) => {
+      let sequence = from;
+      while (ledger.has(sequence + 1) && sequence < from + asking.step) sequence += 1;
+      return { writer, sequence };
+    });
+  };
   const store = new CountingStore(journal);
   const steps: string[] = [];
   const relay = new Relay({
@@ -43,7 +51,7 @@ async function scene({ isOrphan = false, loses = (_time: number): boolean => fal
     onSuccess: (step) => steps.push(step),
   });
   const isClosed = () => journal.writers.get(session.writer)?.isClosed;
-  return { relay, ledger, steps, isClosed, block, sends: () => sends, reads: () => store.reads };
+  return { relay, ledger, asking, steps, isClosed, block, sends: () => sends, reads: () => store.reads };
 }
 
 /** An orphan's 10,000 events of 1 KiB, by way of a broker that keeps the newest ones only, to a ledger that is asked rarely. */
@@ -73,7 +81,7 @@ async function bringLongTail(keeps: number): Promise<{ sent: number; watermark: 
     return writers.map(({ writer }) => ({ writer, sequence: counts.watermark }));
   };
   // Rarely, so that all that may be sent is sent in between.
-  const timing = { ...TIMING, watermarkEvery: 50, resendAfter: 60 };
+  const timing = { ...TIMING, watermarkEvery: 50, resendAfter: 60, checkEvery: 60_000 };
   const relay = new Relay({ store: new MemoryRelayStore(journal), publisher, ledger: { watermarks }, keyOf: () => 'key', timing });
   relay.start();
   await until(() => journal.writers.get(session.writer)?.isClosed === true);
@@ -125,6 +133,39 @@ describe('a relay', () => {
     await relay.stop();
     const published = steps.filter((step) => step.startsWith('publish'));
     expect(published.slice(0, 3)).toEqual(['publish failed', 'publish failed', 'publish']);
+  });
+
+  it('sends again what the ledger has lost, of its own writer', async () => {
+    const { relay, ledger, block } = await scene();
+    relay.start();
+    relay.committed(block);
+    await until(() => ledger.size === 3 && relay.unacknowledged === 0);
+    ledger.delete(3);
+    await until(() => ledger.size === 3 && relay.unacknowledged === 0);
+    await relay.stop();
+  });
+
+  it('sends again what the ledger has lost, of a writer that was closed, and closes it anew', async () => {
+    const { relay, ledger, isClosed } = await scene({ isOrphan: true });
+    relay.start();
+    await until(() => isClosed() === true);
+    for (const lost of [2, 3]) {
+      ledger.delete(lost);
+      await until(() => ledger.size === 3 && relay.unacknowledged === 0);
+    }
+    await relay.stop();
+    expect([...ledger].sort()).toEqual([1, 2, 3]);
+  });
+
+  it('asks on where the ledger looks at a part of a run only, and sends nothing then', async () => {
+    const { relay, asking, isClosed, sends } = await scene({ isOrphan: true });
+    relay.start();
+    await until(() => isClosed() === true);
+    asking.step = 1;
+    const asked = asking.questions;
+    await until(() => asking.questions > asked + 12);
+    await relay.stop();
+    expect(sends()).toBe(1);
   });
 
   it('adopts an orphaned writer, sends its tail and closes it', async () => {

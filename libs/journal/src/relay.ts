@@ -29,6 +29,15 @@ export interface OrphanedWriter {
   last: number;
 }
 
+/** A writer whose events the ledger was said to hold, all of them. */
+export interface ClosedWriter {
+  writer: string;
+  /** Its place among the writers: a later one has a higher. */
+  place: number;
+  /** Its last sequence number, 0 where it has no events. */
+  last: number;
+}
+
 /** What a relay reads and notes down in the journal's database. */
 export interface RelayStore {
   /** The writer's blocks that end after `sequence`, in order, as many as fit in about `maxBytes` but at least one. */
@@ -39,11 +48,15 @@ export interface RelayStore {
   adoptOrphans(): Promise<readonly OrphanedWriter[]>;
   /** Notes that the ledger holds all of a writer's events: nobody needs to look at it again. */
   closeWriter(writer: string): Promise<void>;
+  /** Closed writers, the latest first, of those below a place (`null`: of all), as many as are looked at together. */
+  readClosed(below: number | null): Promise<readonly ClosedWriter[]>;
+  /** Takes over a closed writer, where no other process has it, until {@link closeWriter}; answers whether it did. */
+  reopen(writer: string): Promise<boolean>;
   close(): Promise<void>;
 }
 
-/** What a relay does in turn: adopt orphaned writers, send events, and ask the ledger how far it is. */
-export type RelayStep = 'adopt' | 'publish' | 'watermark';
+/** What a relay does in turn: adopt orphaned writers, send events, ask the ledger how far it is, and whether it still has what it had. */
+export type RelayStep = 'adopt' | 'publish' | 'watermark' | 'check';
 
 export interface RelayOptions {
   store: RelayStore;
@@ -69,11 +82,20 @@ export interface RelayTiming {
   resendAfter: number;
   /** How often orphaned writers are looked for. */
   adoptEvery: number;
+  /** How often some of what the ledger has said to hold is looked at again; at the start all of it is, without a pause. */
+  checkEvery: number;
   /** The pause after a failed step. */
   retryAfter: number;
 }
 
-export const DEFAULT_TIMING: RelayTiming = { gatherFor: 50, watermarkEvery: 250, resendAfter: 10_000, adoptEvery: 5_000, retryAfter: 500 };
+export const DEFAULT_TIMING: RelayTiming = {
+  gatherFor: 50,
+  watermarkEvery: 250,
+  resendAfter: 10_000,
+  adoptEvery: 5_000,
+  checkEvery: 30_000,
+  retryAfter: 500,
+};
 
 /** Small enough that making a batch ready does not hold up the process for long, large enough that its fixed costs are spread. */
 const MAX_BATCH_BYTES = 512 * 1024;
@@ -124,6 +146,10 @@ export class Relay {
   #hasMore = false;
   #nextWatermark = 0;
   #nextAdoption = 0;
+  #nextCheck = 0;
+  /** Below this place the closed writers are still to be looked at in this turn; `null`: a turn begins. */
+  #checkedTo: number | null = null;
+  #isFirstTurn = true;
 
   constructor({ timing, ...options }: RelayOptions) {
     this.#options = { now: () => performance.now(), onFailure: () => undefined, onSuccess: () => undefined, ...options };
@@ -186,7 +212,8 @@ export class Relay {
     const adopted = await this.#attempt('adopt', () => this.#adopt());
     const published = await this.#attempt('publish', () => this.#publishAll());
     const asked = await this.#attempt('watermark', () => this.#askLedger());
-    return adopted && published && asked;
+    const checked = await this.#attempt('check', () => this.#check());
+    return adopted && published && asked && checked;
   }
 
   async #attempt(step: RelayStep, action: () => Promise<void>): Promise<boolean> {
@@ -274,8 +301,51 @@ export class Relay {
     this.#tails.delete(writer);
   }
 
+  /**
+   * Looks whether the ledger still holds what it has said to hold: not after its database was restored to an earlier state. What it has not
+   * is sent again, of writers that are closed too. Some closed writers at a time, the latest first, and then from the latest again.
+   */
+  async #check(): Promise<void> {
+    const { store, now } = this.#options;
+    if (now() < this.#nextCheck) return;
+    this.#nextCheck = now() + this.#timing.adoptEvery;
+    const open = [...this.#tails.values()].map(({ writer, acknowledged }) => ({ writer, upTo: acknowledged }));
+    const read = await store.readClosed(this.#checkedTo);
+    const closed = read.filter(({ writer }) => !this.#tails.has(writer)).map(({ writer, last }) => ({ writer, upTo: last }));
+    const missing = await this.#findMissing([...open, ...closed].filter(({ upTo }) => upTo > 0));
+    for (const { writer, upTo, held } of missing) await this.#goBack(writer, upTo, held);
+    this.#checkedTo = read.at(-1)?.place ?? null;
+    if (read.length === 0) this.#isFirstTurn = false;
+    this.#nextCheck = now() + (this.#isFirstTurn ? 0 : this.#timing.checkEvery);
+  }
+
+  /** Those of the writers of which the ledger does not hold all events up to that number, with the number up to which it does. */
+  async #findMissing(
+    claims: readonly { writer: string; upTo: number }[],
+  ): Promise<readonly { writer: string; upTo: number; held: number }[]> {
+    const missing: { writer: string; upTo: number; held: number }[] = [];
+    // The ledger may look at a part of a long run only: it is asked on for as long as it comes further.
+    for (let asked = claims.map((claim) => ({ ...claim, held: 0 })); asked.length > 0;) {
+      const answers = await this.#options.ledger.watermarks(asked.map(({ writer, held }) => ({ writer, from: held })));
+      const reached = new Map(answers.map(({ writer, sequence }) => [writer, sequence]));
+      const next = asked.map((claim) => ({ ...claim, held: reached.get(claim.writer) ?? claim.held, before: claim.held }));
+      const short = next.filter(({ held, upTo }) => held < upTo);
+      missing.push(...short.filter(({ held, before }) => held === before));
+      asked = short.filter(({ held, before }) => held > before);
+    }
+    return missing;
+  }
+
+  async #goBack(writer: string, upTo: number, held: number): Promise<void> {
+    const tail = this.#tails.get(writer);
+    const rewound = { sent: held, acknowledged: held, window: FIRST_WINDOW, movedAt: this.#options.now() };
+    if (tail !== undefined) Object.assign(tail, rewound);
+    else if (await this.#options.store.reopen(writer)) this.#tails.set(writer, { writer, last: upTo, ...rewound });
+    this.#woken = true;
+  }
+
   #untilNextTurn(): number {
-    const next = this.unacknowledged > 0 ? Math.min(this.#nextWatermark, this.#nextAdoption) : this.#nextAdoption;
+    const next = Math.min(this.unacknowledged > 0 ? this.#nextWatermark : Infinity, this.#nextAdoption, this.#nextCheck);
     return Math.max(0, next - this.#options.now());
   }
 

@@ -104,7 +104,7 @@ export function observePublisher(publisher: EventPublisher, metrics: Metrics): E
 
 /** Counts the relay's steps; `attempts` is how many have ended at all. */
 export class RelaySteps {
-  readonly #failures: Record<RelayStep, number> = { adopt: 0, publish: 0, watermark: 0 };
+  readonly #failures: Record<RelayStep, number> = { adopt: 0, publish: 0, watermark: 0, check: 0 };
   attempts = 0;
 
   constructor(metrics: Metrics) {

@@ -44,6 +44,7 @@ export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTab
     adopt: relayTrouble(logger, 'adopt'),
     publish: relayTrouble(logger, 'publish'),
     watermark: relayTrouble(logger, 'watermark'),
+    check: relayTrouble(logger, 'check'),
   };
   const publisher = new KafkaPublisher({
     connection: kafka,
@@ -108,6 +109,7 @@ const RELAY_TROUBLES: Record<RelayStep, string> = {
   adopt: 'The relay cannot look for orphaned writers',
   publish: 'The relay cannot send',
   watermark: 'The relay cannot ask the ledger',
+  check: 'The relay cannot look whether the ledger still holds what it had',
 };
 
 const relayTrouble = (logger: Logger, step: RelayStep) =>

@@ -21,6 +21,12 @@ export const LOG_FIELDS: ReadonlySet<string> = new Set([
   'host',
   'port',
   'metricsPort',
+  // Events, by their numbers.
+  'writer',
+  'sequence',
+  'from',
+  'to',
+  'since',
   // Kafka.
   'kafkajs',
   'broker',

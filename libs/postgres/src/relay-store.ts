@@ -1,9 +1,11 @@
-import type { OrphanedWriter, RelayStore, StoredBlock } from '@kms/journal';
+import type { ClosedWriter, OrphanedWriter, RelayStore, StoredBlock } from '@kms/journal';
 import pg from 'pg';
 import { WRITER_LOCK } from './journal-store.ts';
 
 /** Most writers that are looked at in one search for orphans. */
 const ADOPTION_LIMIT = 64;
+/** Most closed writers that are looked at together. */
+const CHECK_LIMIT = 64;
 
 /** What the relay reads of a journal, on one connection of its own, which also holds the locks of the writers that it adopted. */
 export class PostgresRelayStore implements RelayStore {
@@ -55,11 +57,7 @@ export class PostgresRelayStore implements RelayStore {
   }
 
   async #adopt(id: string, number: number): Promise<OrphanedWriter | null> {
-    const lock = await this.#query<{ taken: boolean }>({
-      text: 'SELECT pg_try_advisory_lock($1, $2) AS taken',
-      values: [WRITER_LOCK, number],
-    });
-    if (lock.rows[0]?.taken !== true) return null;
+    if (!(await this.#lock(number))) return null;
     // Read only now: before the lock was free, the writer could still add to its blocks.
     const { rows } = await this.#query<{ acknowledged: string; last: string }>({
       text: `SELECT acknowledged, coalesce((SELECT max(last_sequence) FROM journal_blocks WHERE writer = $1), 0) AS last
@@ -81,6 +79,36 @@ export class PostgresRelayStore implements RelayStore {
       values: [writer],
     });
     this.#adopted.delete(writer);
+  }
+
+  async readClosed(below: number | null): Promise<readonly ClosedWriter[]> {
+    const { rows } = await this.#query<{ writer: string; place: number; last: string }>({
+      name: 'read-closed',
+      text: `SELECT id AS writer, number AS place, coalesce((
+               SELECT last_sequence FROM journal_blocks WHERE writer = id ORDER BY first_sequence DESC LIMIT 1), 0) AS last
+             FROM journal_writers WHERE closed_at IS NOT NULL AND ($1::int IS NULL OR number < $1)
+             ORDER BY number DESC LIMIT ${CHECK_LIMIT}`,
+      values: [below],
+    });
+    return rows.map(({ writer, place, last }) => ({ writer, place, last: Number(last) }));
+  }
+
+  async reopen(writer: string): Promise<boolean> {
+    // A lock that this connection has already would be taken twice, and be given back once.
+    if (this.#adopted.has(writer)) return false;
+    const { rows } = await this.#query<{ number: number }>({ text: 'SELECT number FROM journal_writers WHERE id = $1', values: [writer] });
+    const [row] = rows;
+    if (row === undefined || !(await this.#lock(row.number))) return false;
+    this.#adopted.add(writer);
+    return true;
+  }
+
+  async #lock(number: number): Promise<boolean> {
+    const { rows } = await this.#query<{ taken: boolean }>({
+      text: 'SELECT pg_try_advisory_lock($1, $2) AS taken',
+      values: [WRITER_LOCK, number],
+    });
+    return rows[0]?.taken === true;
   }
 
   async close(): Promise<void> {

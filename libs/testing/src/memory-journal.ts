@@ -1,6 +1,7 @@
 import {
   SessionLostError,
   type Block,
+  type ClosedWriter,
   type Fence,
   type JournalStore,
   type OrphanedWriter,
@@ -173,6 +174,21 @@ export class MemoryRelayStore implements RelayStore {
     const held = this.#writer(writer);
     held.isClosed = true;
     held.holder = null;
+  }
+
+  async readClosed(below: number | null): Promise<readonly ClosedWriter[]> {
+    const writers = [...this.journal.writers].map(([writer, { isClosed }], place) => ({ writer, isClosed, place }));
+    return writers
+      .filter(({ isClosed, place }) => isClosed && (below === null || place < below))
+      .reverse()
+      .map(({ writer, place }) => ({ writer, place, last: this.journal.blocksOf(writer).at(-1)?.lastSequence ?? 0 }));
+  }
+
+  async reopen(writer: string): Promise<boolean> {
+    const held = this.#writer(writer);
+    if (held.holder !== null) return false;
+    held.holder = this;
+    return true;
   }
 
   async close(): Promise<void> {

@@ -80,5 +80,31 @@ export function relayStoreContract(name: string, setUp: () => Promise<RelayStore
       expect([await one.adoptOrphans(), await other.adoptOrphans()]).toEqual([[], []]);
       await closeBoth();
     });
+
+    it('reads closed writers, the latest first, and lets one process take one again', async () => {
+      const written = [await write(), await write(), await write()];
+      for (const { session } of written.slice(0, 2)) {
+        await session.close();
+        await one.closeWriter((await adopt(one)).writer);
+      }
+      const [early, late] = written.map(({ writer }) => writer);
+      const read = await other.readClosed(null);
+      expect(read.map(({ writer, last }) => [writer, last])).toEqual([
+        [late, 6],
+        [early, 6],
+      ]);
+      expect((await other.readClosed(read[0]?.place as number)).map(({ writer }) => writer)).toEqual([early]);
+      expect(await other.readClosed(read[1]?.place as number)).toEqual([]);
+
+      expect([await one.reopen(late as string), await other.reopen(late as string), await one.reopen(late as string)]).toEqual([
+        true,
+        false,
+        false,
+      ]);
+      await one.closeWriter(late as string);
+      expect(await other.reopen(late as string)).toBe(true);
+      await written[2]?.session.close();
+      await closeBoth();
+    });
   });
 }

@@ -1,13 +1,17 @@
-import type { WatermarksReply, WatermarksRequest } from '@kms/contracts';
+import type { Id, WatermarksReply, WatermarksRequest } from '@kms/contracts';
 import type pg from 'pg';
 
 /** How many records of a writer one look goes through; the next question goes on from there. */
 const STEP = 20_000;
 
-/** For each writer, the highest sequence up to which the ledger holds every event, from what it said before. */
+/**
+ * For each writer, the highest sequence up to which the ledger holds every event, from what it said before, or from where its chain was checked
+ * last, which a gap is never behind.
+ */
 export async function readWatermarks(pool: pg.Pool, { writers }: WatermarksRequest): Promise<WatermarksReply> {
   const watermarks = [];
-  for (const { writer, from } of writers) {
+  for (const { writer, from: known } of writers) {
+    const from = Math.max(known, await readChecked(pool, writer));
     // Numbers without a gap differ from their place in the order by the same amount: the first that does not ends the run.
     const { rows } = await pool.query<{ sequence: string | null }>({
       name: 'read-watermark',
@@ -20,4 +24,13 @@ export async function readWatermarks(pool: pg.Pool, { writers }: WatermarksReque
     watermarks.push({ writer, sequence: Number(rows[0]?.sequence ?? from) });
   }
   return { watermarks };
+}
+
+async function readChecked(pool: pg.Pool, writer: Id): Promise<number> {
+  const { rows } = await pool.query<{ sequence: number | null }>({
+    name: 'read-checked',
+    text: 'SELECT max(sequence)::float8 AS sequence FROM writer_chains WHERE writer = $1',
+    values: [writer],
+  });
+  return rows[0]?.sequence ?? 0;
 }

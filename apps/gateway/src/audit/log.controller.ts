@@ -5,6 +5,7 @@ import {
   Id,
   LedgerCall,
   type CheckpointReply,
+  type CompletenessReply,
   type ConsistencyReply,
   type ExtensionProof,
   type ProofOf,
@@ -69,6 +70,14 @@ export class LogController {
     const reply = await this.#ask<ConsistencyReply>(request, LedgerCall.Consistency, { from, to });
     await this.#record(request);
     return shown(reply);
+  }
+
+  @Get('completeness.json')
+  @RouteConfig(READ)
+  async completeness(@Req() request: FastifyRequest): Promise<CompletenessReply> {
+    const reply = await this.#ask<CompletenessReply>(request, LedgerCall.Completeness, {});
+    await this.#record(request);
+    return reply;
   }
 
   /** A tile, or under `tile/entries` a bundle of records (C2SP tlog-tiles). */
