@@ -237,7 +237,7 @@ export function filesIn(files: ReadonlyMap<string, Uint8Array>): { read(path: st
 
 /** A copy with one bit, from 0, turned over. */
 export function flipBit(bytes: Uint8Array, bit: number): Uint8Array {
-  const copy = Uint8Array.from(bytes);
+  const copy = new Uint8Array(bytes);
   copy[bit >> 3] = (copy[bit >> 3] as number) ^ (1 << (bit & 7));
   return copy;
 }
