@@ -21,7 +21,7 @@ const ALLOWED: Record<string, RegExp> = {
   call: /^(?:vault|ledger)\.[a-z]+(?:-[a-z]+)*$/,
   cache: /^(?:policy|api-key|record|organization-key)$/,
   result: /^(?:hit|miss)$/,
-  step: /^(?:adopt|publish|watermark)$/,
+  step: /^(?:adopt|publish|watermark|check)$/,
   reason: /^(?:unreadable|wrong-key|too-long|conflict)$/,
   key: /^(?:data|organization)$/,
   le: /^(?:[0-9.]+|\+Inf)$/,
