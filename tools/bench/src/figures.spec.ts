@@ -88,6 +88,7 @@ describe('two runs', () => {
     expect(found).toHaveLength(1);
     expect(found[0]).toMatchObject({ revealsPerSecond: 2, p99: 0.5 });
     expect(found[0]?.cpu).toBeCloseTo(0.5);
+    expect(ratios(result([line()]), result(others))).toEqual([]);
   });
 
   it('are not compared where they are of different machines', () => {
