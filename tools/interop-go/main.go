@@ -2,7 +2,8 @@
 // several sizes, its tiles and entry bundles, inclusion and consistency proofs. It says what it has verified, or names the first file that
 // does not hold and exits with 1.
 //
-//	log.vkey, witness.vkey                 the public keys
+//	log.vkey, witness.vkey                 the public keys; a log may have no witness
+//	origin                                 the log's, where it is not the name of its key
 //	checkpoint/<size>                      signed by the log, cosigned by the witness
 //	tile/<level>/<N>, tile/entries/<N>     C2SP tlog-tiles, with the partial ones of every checkpoint's size
 //	inclusion/<size>-<index>               C2SP tlog-proof
@@ -108,7 +109,9 @@ func pair(name string) (int64, int64, error) {
 	return a, b, err
 }
 
-// keys are those of the log and of its witness.
+// keys are those of the log and of its witness, if it has one.
 type keys struct {
-	log, witness note.Verifier
+	origin    string
+	log       note.Verifier
+	witnesses []note.Verifier
 }
