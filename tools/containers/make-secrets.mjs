@@ -9,6 +9,7 @@ import { createIdGenerator } from '@kms/contracts';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const folder = resolve(process.argv[2] ?? root);
 const keyMaker = join(root, 'apps/audit/dist/make-log-key.js');
+const witnessKeyMaker = join(root, 'apps/witness/dist/make-witness-key.js');
 
 function refuse(sentence) {
   process.stderr.write(`${sentence}\n`);
@@ -20,10 +21,12 @@ if (there !== undefined) refuse(`${there} is there already: what it holds may be
 if (!existsSync(folder)) refuse(`The folder ${folder} is not there.`);
 if (!existsSync(keyMaker)) refuse('The services are not built: run npm ci and npm run build first.');
 
+/** What stays empty until somebody has a reason to set it. */
+const OPTIONAL = ['TRUSTED_PROXIES', 'WITNESSES', 'WITNESS_QUORUM'];
 const value = (name) => (name === 'OPERATOR_ORGANIZATION_ID' ? randomBytes(12) : randomBytes(32)).toString('hex');
 const environment = readFileSync(join(root, '.env.example'), 'utf8')
   .split('\n')
-  .map((line) => (/^[A-Z_]+=$/.test(line) && line !== 'TRUSTED_PROXIES=' ? line + value(line.slice(0, -1)) : line))
+  .map((line) => (/^[A-Z_]+=$/.test(line) && !OPTIONAL.includes(line.slice(0, -1)) ? line + value(line.slice(0, -1)) : line))
   .join('\n');
 
 const secrets = join(folder, 'secrets');
@@ -37,10 +40,20 @@ if (made.status !== 0) {
   rmSync(secrets, { recursive: true });
   process.exit(1);
 }
+const witness = spawnSync(process.execPath, [witnessKeyMaker], {
+  env: { WITNESS_KEY_PATH: join(secrets, 'witness.key'), WITNESS_NAME: `witness.${process.env.DEPLOYMENT ?? 'localhost'}` },
+  stdio: ['ignore', 'pipe', 'inherit'],
+  encoding: 'utf8',
+});
+const { parseLogKeys } = await import('../../apps/audit/dist/checkpoint/log-keys.js');
+const logKeys = parseLogKeys(readFileSync(join(secrets, 'log.key'), 'utf8')).verifierKeys;
+writeFileSync(join(secrets, 'witness.pub'), witness.stdout, { flag: 'wx', flush: true });
+const logs = logKeys.map((key) => `${key.split('+', 1)[0]}/* ${key}\n`).join('');
+writeFileSync(join(secrets, 'witness.logs'), logs, { flag: 'wx', flush: true });
 const { formatApiKey, SECRET_BYTES } = await import('../../apps/gateway/dist/domain/api-key.js');
 const adminKey = formatApiKey('production', createIdGenerator({ now: Date.now, randomBytes })(), randomBytes(SECRET_BYTES));
 writeFileSync(join(secrets, 'admin.key'), `${adminKey}\n`, { mode: 0o600, flag: 'wx', flush: true });
 // Compose mounts the files as they are, for a user who is not their owner; the folder around them lets nobody else in.
-for (const name of ['root.key', 'log.key', 'admin.key']) chmodSync(join(secrets, name), 0o444);
+for (const name of ['root.key', 'log.key', 'admin.key', 'witness.key', 'witness.logs']) chmodSync(join(secrets, name), 0o444);
 writeFileSync(join(folder, '.env'), environment, { mode: 0o600, flag: 'wx', flush: true });
 process.stdout.write(`Made ${join(folder, '.env')} and the keys in ${secrets}. Keep both: the data cannot be used without them.\n`);

@@ -18,6 +18,7 @@ import { Controller, Inject, type DynamicModule } from '@nestjs/common';
 import { MessagePattern } from '@nestjs/microservices';
 import type pg from 'pg';
 import type { LogKeys } from './checkpoint/log-keys.ts';
+import type { Witnesses } from './checkpoint/witnesses.ts';
 import { readCompleteness } from './completeness/read-completeness.ts';
 import { proveExtension, proveRecord, readCheckpoint } from './proofs/prove.ts';
 import { serveTile } from './proofs/serve-tile.ts';
@@ -26,6 +27,7 @@ import { readWatermarks } from './query/read-watermarks.ts';
 
 const POOL = Symbol('Pool');
 const LOG_KEYS = Symbol('LogKeys');
+const WITNESSES = Symbol('Witnesses');
 
 /** What other services ask of the ledger. */
 @Controller()
@@ -33,6 +35,7 @@ export class LedgerController {
   constructor(
     @Inject(POOL) private readonly pool: pg.Pool,
     @Inject(LOG_KEYS) private readonly keys: LogKeys,
+    @Inject(WITNESSES) private readonly witnesses: Witnesses,
   ) {}
 
   @MessagePattern(LedgerCall.Watermarks)
@@ -48,7 +51,8 @@ export class LedgerController {
   @MessagePattern(LedgerCall.Checkpoint)
   async checkpoint({ organizationId }: CheckpointRequest): Promise<CheckpointReply> {
     const note = await readCheckpoint(this.pool, organizationId);
-    return { checkpoint: note?.toString('utf8') ?? null, keys: this.keys.verifierKeys };
+    const { verifierKeys: witnesses, quorum } = this.witnesses;
+    return { checkpoint: note?.toString('utf8') ?? null, keys: this.keys.verifierKeys, witnesses, quorum };
   }
 
   @MessagePattern(LedgerCall.Proof)
@@ -73,13 +77,14 @@ export class LedgerController {
 }
 
 export class AuditModule {
-  static with(pool: pg.Pool, keys: LogKeys): DynamicModule {
+  static with(pool: pg.Pool, keys: LogKeys, witnesses: Witnesses): DynamicModule {
     return {
       module: AuditModule,
       controllers: [LedgerController],
       providers: [
         { provide: POOL, useValue: pool },
         { provide: LOG_KEYS, useValue: keys },
+        { provide: WITNESSES, useValue: witnesses },
       ],
     };
   }

@@ -1,13 +1,12 @@
 import 'reflect-metadata';
 import { AUDIT_TOPIC, CHECKPOINT_CONTENT_TYPE, CHECKPOINT_TOPIC } from '@kms/contracts';
 import { KafkaPublisher, kafkaConnection, TopicConsumer } from '@kms/kafka';
-import { loadConfiguration, runService } from '@kms/platform';
+import { KeptFiles, loadConfiguration, runService } from '@kms/platform';
 import { assertServiceSchema, createPool } from '@kms/postgres';
 import { ErrorsToTransport, FramesServer, observeCalls } from '@kms/rpc';
 import { NestFactory } from '@nestjs/core';
-import { AuditConfiguration } from './audit.config.ts';
+import { AuditConfiguration, witnessesOf } from './audit.config.ts';
 import { AuditModule } from './audit.module.ts';
-import { KeptCheckpoints } from './checkpoint/kept-checkpoints.ts';
 import { PublishCheckpoints } from './checkpoint/publish-checkpoints.ts';
 import { SendCheckpoints } from './checkpoint/send-checkpoints.ts';
 import { showCheckpoints } from './checkpoint/show-checkpoints.ts';
@@ -27,15 +26,20 @@ await runService('audit', async (logger, fail, monitor) => {
     LOG_KEY: keys,
     LOG_STATE_DIRECTORY: stateDirectory,
   } = configuration;
+  const witnesses = witnessesOf(configuration);
   const connection = kafkaConnection(process.env);
   await monitor.listen(configuration);
   await assertServiceSchema(url, AUDIT_MIGRATIONS);
-  const kept = new KeptCheckpoints(stateDirectory);
+  const kept = new KeptFiles(stateDirectory);
   await kept.prepare();
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
 
   const strategy = new FramesServer({ host, port, secret, logger, onCall: observeCalls(monitor.metrics) });
-  const app = await NestFactory.createMicroservice(AuditModule.with(pool, keys), { strategy, logger: false, abortOnError: false });
+  const app = await NestFactory.createMicroservice(AuditModule.with(pool, keys, witnesses), {
+    strategy,
+    logger: false,
+    abortOnError: false,
+  });
   app.useGlobalFilters(new ErrorsToTransport());
   await app.listen();
 
@@ -53,7 +57,8 @@ await runService('audit', async (logger, fail, monitor) => {
     onLag: (messages) => (ingest.lag = messages),
   });
   consumer.start();
-  const checkpoints = new PublishCheckpoints({ pool, keys, kept, logger, now: () => new Date() });
+  logger.info({ logKeys: keys.verifierKeys, witnesses: witnesses.verifierKeys, quorum: witnesses.quorum }, 'Checkpoints are signed.');
+  const checkpoints = new PublishCheckpoints({ pool, keys, kept, witnesses, logger, now: () => new Date() });
   checkpoints.start();
   const chains = new CheckChains({ pool, logger, now: () => new Date() });
   chains.start();
@@ -77,7 +82,7 @@ await runService('audit', async (logger, fail, monitor) => {
   monitor.health.progress('checkpoints', () => ({ hasWork: true, attempts: checkpoints.rounds }));
   monitor.health.progress('sent-checkpoints', () => ({ hasWork: true, attempts: sender.rounds }));
   return {
-    ready: { rpcPort: strategy.port },
+    ready: { rpcPort: strategy.port, logKeys: keys.verifierKeys },
     async stop() {
       // The consumer first: nothing may arrive for a database that is gone.
       await consumer.stop();

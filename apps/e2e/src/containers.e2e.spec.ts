@@ -21,6 +21,8 @@ interface ComposeService {
 }
 
 const SERVICES = ['vault', 'audit', 'gateway'] as const;
+/** The variables that may be empty. */
+const OPTIONAL = ['TRUSTED_PROXIES', 'WITNESSES', 'WITNESS_QUORUM'];
 const ONCE = ['topic', 'migrate-vault', 'migrate-audit', 'migrate-gateway', 'bootstrap'] as const;
 
 const compose = parse(readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8'), { merge: true }) as {
@@ -47,6 +49,7 @@ beforeAll(async () => {
       .map((line) => line.split('=', 2) as [string, string]),
   );
   [postgres, broker] = await Promise.all([startTestPostgres(), startTestBroker('kms.audit.v1', 'kms.audit.checkpoints.v1')]);
+  ports['witness'] = await freePort();
   for (const service of SERVICES) [ports[service], watched[service]] = [await freePort(), await freePort()];
 }, 120_000);
 
@@ -71,12 +74,13 @@ function environmentOf(name: string): Record<string, string> {
       .replaceAll('kafka:9092', broker.brokers()[0] as string)
       .replace('vault:7001', `127.0.0.1:${ports['vault']}`)
       .replace('audit:7002', `127.0.0.1:${ports['audit']}`)
-      .replace(/^700[12]$|^3000$/, () => String(ports[name]))
+      .replace('witness:7003', `127.0.0.1:${ports['witness']}`)
+      .replace(/^700[123]$|^3000$/, () => String(ports[name]))
       .replace(/^9464$/, () => String(watched[name]))
       .replace('0.0.0.0', '127.0.0.1')
       .replace('/run/secrets/', join(folder, 'secrets/'))
-      .replace(/_key$/, '.key')
-      .replace('/state', join(folder, 'state'));
+      .replace(/_(key|logs)$/, '.$1')
+      .replace('/state', join(folder, 'state', name));
   const given = Object.entries(compose.services[name]?.environment ?? {}).map(([variable, value]) => [variable, here(String(value))]);
   return { PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', ...(Object.fromEntries(given) as Record<string, string>) };
 }
@@ -97,7 +101,7 @@ async function makeDatabases(): Promise<void> {
 
 describe('the containers', () => {
   it('run programs that there are, as nobody special, on file systems that cannot be written', () => {
-    for (const name of [...SERVICES, ...ONCE]) {
+    for (const name of [...SERVICES, ...ONCE, 'witness']) {
       const { command, user, read_only: isReadOnly } = compose.services[name] as ComposeService;
       expect(command?.[0]).toBe('node');
       expect(existsSync(join(ROOT, programOf(name).replace('/dist/', '/src/').replace(/\.js$/, '.ts')))).toBe(true);
@@ -112,6 +116,8 @@ describe('the containers', () => {
       expect(healthcheck?.test.join(' ')).toContain(`fetch('http://127.0.0.1:${environment['METRICS_PORT']}/health/ready')`);
       expect(published.join(' ')).not.toContain(environment['METRICS_PORT']);
     }
+    const { environment, healthcheck } = compose.services['witness'] as ComposeService;
+    expect(healthcheck?.test.join(' ')).toContain(`connect(${environment['PORT']})`);
     expect(compose.services['gateway']?.environment['VAULT_ENDPOINT']).toBe(`vault:${compose.services['vault']?.environment['RPC_PORT']}`);
     expect(compose.services['gateway']?.environment['LEDGER_ENDPOINT']).toBe(`audit:${compose.services['audit']?.environment['RPC_PORT']}`);
   });
@@ -121,7 +127,7 @@ describe('the containers', () => {
     const used = [...text.matchAll(/\$\{([A-Z_]+)(:[?-])?/g)].map(([, name, kind]) => ({ name: name as string, kind }));
     for (const { name, kind } of used) {
       expect(Object.keys(variables)).toContain(name);
-      if (name !== 'TRUSTED_PROXIES') expect([name, kind]).toEqual([name, ':?']);
+      if (!OPTIONAL.includes(name)) expect([name, kind]).toEqual([name, ':?']);
     }
     expect(new Set(used.map(({ name }) => name))).toEqual(new Set(Object.keys(variables)));
     const again = spawnSync(process.execPath, ['tools/containers/make-secrets.mjs', folder], { cwd: ROOT, encoding: 'utf8' });
@@ -148,8 +154,9 @@ describe('the containers', () => {
       const { status, stderr } = spawnSync(process.execPath, [programOf(name)], { cwd: image, env: environmentOf(name), encoding: 'utf8' });
       expect([name, status, stderr]).toEqual([name, 0, '']);
     }
+    variables['WITNESSES'] = `http://witness:7003 ${readFileSync(join(folder, 'secrets', 'witness.pub'), 'utf8').trim()}`;
     let log = '';
-    for (const name of SERVICES) {
+    for (const name of ['witness', ...SERVICES]) {
       const child = spawn(process.execPath, [programOf(name)], {
         cwd: image,
         env: environmentOf(name),
@@ -176,5 +183,11 @@ describe('the containers', () => {
       expect([program, spawnSync(process.execPath, rest).status]).toEqual(['node', 0]);
     }
     expect(await revealed.json()).toEqual({ content: 'content' });
+    const checkpoint = () => fetch(`${base}/audit/checkpoint`, { headers }).then((answer) => answer.text());
+    await waitFor('a cosigned checkpoint', async () => (await checkpoint()).includes('\n— witness.localhost '), 40_000).catch(
+      (error: unknown) => {
+        throw new Error(log, { cause: error });
+      },
+    );
   }, 240_000);
 });

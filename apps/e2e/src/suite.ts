@@ -88,7 +88,10 @@ export class Suite {
     });
     this.#launcher = launcher;
     for (const stream of [launcher.stdout, launcher.stderr]) stream.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
-    await waitFor('the suite to be ready', () => this.output.includes('Ready in') || launcher.exitCode !== null, 40_000);
+    const isOver = () => this.output.includes('Ready in') || launcher.exitCode !== null;
+    await waitFor('the suite to be ready', isOver, 40_000).catch((cause: unknown) => {
+      throw new Error(`The suite was not ready in time: ${this.output}`, { cause });
+    });
     if (launcher.exitCode !== null) throw new Error(this.output);
     this.admin = JSON.parse(readFileSync(join(this.home, 'admin.json'), 'utf8')) as Admin;
   }

@@ -170,10 +170,17 @@ export type ProofOf<T> = { status: 'ok'; value: T } | { status: 'unknown' } | { 
 export interface CheckpointRequest {
   organizationId: Id;
 }
-/** `checkpoint`: the signed note, or null where nothing was signed yet. `keys`: the log's public keys (C2SP signed-note). */
-export interface CheckpointReply {
-  checkpoint: string | null;
+/** Public keys are written as C2SP signed-note has it. */
+export interface LogVerification {
+  /** The log's: one of them has signed each checkpoint. */
   keys: readonly string[];
+  /** The witnesses', none of them where there is none, and how many of them have cosigned each checkpoint. */
+  witnesses: readonly string[];
+  quorum: number;
+}
+/** `checkpoint`: the signed note, or null where nothing was published yet. */
+export interface CheckpointReply extends LogVerification {
+  checkpoint: string | null;
 }
 
 export interface ProofRequest {

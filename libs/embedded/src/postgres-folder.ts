@@ -3,10 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { chown, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { StartupError } from '@kms/platform';
+import { StartupError, syncFolder } from '@kms/platform';
 import { exited } from './child.ts';
 import type { PostgresAccount } from './postgres-account.ts';
-import { syncFolder } from './private-folder.ts';
 
 /** What every PostgreSQL program gets from this process's environment: nothing that could change where it reads or writes. */
 export const POSTGRES_ENVIRONMENT = { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' };

@@ -10,6 +10,9 @@ export const FAILPOINTS = [
   'ledger.tree-extended',
   'checkpoint.signed',
   'checkpoint.kept',
+  'checkpoint.cosigned',
+  'checkpoint.published',
+  'witness.stored',
 ] as const;
 export type Failpoint = (typeof FAILPOINTS)[number];
 

@@ -1,5 +1,6 @@
 export { DatabaseUrl, Endpoints, loadConfiguration, Port, SharedSecret } from './configuration.ts';
 export { armFailpoints, failpoint, FAILPOINTS, type Failpoint } from './failpoints.ts';
+export { KeptFiles, KeptMeanwhileError, syncFolder, type Kept } from './kept-files.ts';
 export { createLogger, type Logger } from './logging.ts';
 export { Distribution, EVENTS, SECONDS, type Sample } from './monitoring/distribution.ts';
 export { type Progress } from './monitoring/health.ts';

@@ -2,8 +2,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { makePrivateFolder, syncFolder } from '@kms/embedded';
-import { StartupError } from '@kms/platform';
+import { makePrivateFolder } from '@kms/embedded';
+import { StartupError, syncFolder } from '@kms/platform';
 import { z } from 'zod';
 
 const Secret = z.string().regex(/^[0-9a-f]{64}$/);

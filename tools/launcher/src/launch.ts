@@ -9,7 +9,7 @@ import { makeDatabases, SERVICES, type DatabaseUrls } from './databases.ts';
 import { makeHomeFolder, openHome, writeWhole, type Home } from './home.ts';
 import { makeLogKey, migrate, serviceVariables } from './installation.ts';
 import { lockHome } from './lock.ts';
-import { runToEnd, startService, type Service, type Variables } from './processes.ts';
+import { runToEnd, startService, type Service, type ServiceProcess, type Variables } from './processes.ts';
 import type { Stack } from './stack.ts';
 
 /** Starts the whole suite on this machine. What was started is noted in `stack`, also where a later step throws StartupError. */
@@ -33,6 +33,7 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
   await makeLogKey(environment, home, stack.signal);
   const [vaultPort, auditPort] = [await freePort(), await freePort()];
   const shared = serviceVariables(home, databases, kafka, { vault: [vaultPort], audit: [auditPort] });
+  Object.assign(shared.audit, select(environment, WITNESS_VARIABLE));
   const ports = { vault: { RPC_PORT: String(vaultPort) }, audit: { RPC_PORT: String(auditPort) }, gateway: { PORT: String(port) } };
   const watched = await watchedPorts();
   const bootstrap = { ...shared.gateway, ADMIN_KEY_FILE: home.path('admin.key') };
@@ -41,7 +42,7 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
     // Only now: a root key that is not the data's is refused by the vault before the gateway's database gets anything new.
     if (service === 'gateway') await runToEnd('gateway', 'bootstrap', bootstrap, stack.signal);
     const logFile = home.path('logs', `${service}.log`);
-    await step(`Service ${service}`, stack, () =>
+    const { ready } = await step(`Service ${service}`, stack, () =>
       stack.keep(`The service ${service}`, (onExit) =>
         startService(
           service,
@@ -52,6 +53,7 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
         ),
       ),
     );
+    if (service === 'audit') sayLogKeys(ready, stack);
   }
   stack.assertGoing();
   await writeWhole(home.path('metrics.json'), JSON.stringify(watchedUrls(watched), null, 2));
@@ -125,6 +127,7 @@ function appendTo(file: string): (text: string) => void {
 }
 
 const KAFKA_VARIABLE = /^KAFKA_(?:BROKERS|TLS|CA_FILE|SASL_[A-Z_]+)$/;
+const WITNESS_VARIABLE = /^WITNESS(?:ES(?:_FILE)?|_QUORUM)$/;
 const TOPIC_VARIABLE = /^KAFKA_(?:PARTITIONS|REPLICATION_FACTOR|MIN_INSYNC_REPLICAS|(?:CHECKPOINT_)?RETENTION_HOURS)$/;
 
 /** The stand-in starts again empty and on another port: the services read the file again, and the relays send again. */
@@ -151,6 +154,11 @@ async function useKafka(environment: NodeJS.ProcessEnv, stack: Stack): Promise<V
 function select(environment: NodeJS.ProcessEnv, names: RegExp): Variables {
   const selected = Object.entries(environment).filter(([name, value]) => names.test(name) && value !== undefined);
   return Object.fromEntries(selected) as Variables;
+}
+
+/** Whoever starts it sees what its records are signed by, and can give it to others over a way of their own. */
+function sayLogKeys({ logKeys }: ServiceProcess['ready'], stack: Stack): void {
+  for (const key of logKeys as readonly string[]) stack.say(`The audit log is signed by ${key} (see docs/audit-log.md).`);
 }
 
 async function announce(home: Home, port: number, begin: number, stack: Stack): Promise<void> {

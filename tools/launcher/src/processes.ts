@@ -11,6 +11,8 @@ export type Variables = Record<string, string>;
 /** A service that runs as a process of its own. */
 export interface ServiceProcess extends Part {
   readonly pid: number;
+  /** What it told when it was ready. */
+  readonly ready: Readonly<Record<string, unknown>>;
   kill(): unknown;
 }
 
@@ -68,13 +70,13 @@ export async function startService(
   const kill = () => child.kill('SIGKILL');
   const timer = setTimeout(kill, START_DEADLINE_MS);
   signal.addEventListener('abort', kill);
-  const first = await Promise.race([exit, once(child, 'message').then(() => 'ready' as const)]);
+  const first = await Promise.race([exit, once(child, 'message').then(([message]) => message as Pick<ServiceProcess, 'ready'>)]);
   clearTimeout(timer);
   signal.removeEventListener('abort', kill);
   if (first === 'exit')
     throw new StartupError(plainSentence(errors()) || `The service ${service} ended before it was ready: see ${logFile}.`);
   void exit.then(onExit);
-  return { pid: child.pid as number, stop: () => stopProcess(child, exit), kill };
+  return { pid: child.pid as number, ready: first.ready, stop: () => stopProcess(child, exit), kill };
 }
 
 /** Asks a process to end, and ends it where it does not. */

@@ -2,16 +2,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { createLogger } from '@kms/platform';
+import { createLogger, KeptFiles } from '@kms/platform';
 import { createPool, migrate, withClient } from '@kms/postgres';
-import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
+import { startTestPostgres, waitFor, type TestDatabase, type TestPostgres } from '@kms/testing';
 import type pg from 'pg';
 import { AUDIT_MIGRATIONS, auditGrants } from '../migrations/index.ts';
-import { KeptCheckpoints } from './kept-checkpoints.ts';
 import { append, signerKey } from './log.fixture.ts';
 import { parseLogKeys } from './log-keys.ts';
 import { PublishCheckpoints } from './publish-checkpoints.ts';
 import { SendCheckpoints } from './send-checkpoints.ts';
+import { NO_WITNESSES } from './witnesses.ts';
 
 const [ONE, OTHER] = ['1'.repeat(24), '2'.repeat(24)] as const;
 const logger = createLogger('test');
@@ -42,7 +42,14 @@ const sender = () => new SendCheckpoints({ pool, publisher, logger });
 /** Appends up to `size`, and publishes. */
 async function grow(organizationId: string, size: number): Promise<void> {
   await append(pool, size, organizationId);
-  const settings = { pool, keys: parseLogKeys(signerKey(1)), kept: new KeptCheckpoints(folder), logger, now: () => new Date() };
+  const settings = {
+    pool,
+    keys: parseLogKeys(signerKey(1)),
+    kept: new KeptFiles(folder),
+    witnesses: NO_WITNESSES,
+    logger,
+    now: () => new Date(),
+  };
   await new PublishCheckpoints(settings).publishDue();
 }
 
@@ -113,7 +120,18 @@ describe('published checkpoints', () => {
          SELECT to_char(n, 'FM000000000000000000000000'), 1, now(), convert_to(E'\\n' || n, 'UTF8') FROM generate_series(1, 1200) AS n`,
       ),
     );
-    await Promise.all([sender().sendDue(), sender().sendDue(), sender().sendDue()]);
+    let goOn: () => void = () => undefined;
+    const waits = new Promise<void>((resolve) => (goOn = resolve));
+    const held = new SendCheckpoints({ pool, logger, publisher: { publish: (messages) => waits.then(() => publisher.publish(messages)) } });
+    const sending = held.sendDue();
+    await waitFor('the first to have the lock', async () => {
+      const { rowCount } = await pool.query("SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted");
+      return rowCount === 1;
+    });
+    await sender().sendDue();
+    expect(topic).toEqual([]);
+    goOn();
+    await sending;
     expect(topic).toHaveLength(1_201);
     topic = [];
     await sender().sendDue();

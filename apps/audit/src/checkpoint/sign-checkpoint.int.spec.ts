@@ -3,15 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { ED25519_NOTE, openCheckpoint, writeSignerKey } from '@kms/merkle';
+import { KeptFiles } from '@kms/platform';
 import { createPool, migrate, withClient } from '@kms/postgres';
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
 import type pg from 'pg';
 import { AUDIT_MIGRATIONS, auditGrants } from '../migrations/index.ts';
 import { readCheckpoint } from '../proofs/prove.ts';
-import { KeptCheckpoints } from './kept-checkpoints.ts';
 import { append, ORGANIZATION, signerKey } from './log.fixture.ts';
 import { parseLogKeys } from './log-keys.ts';
 import { PublishCheckpoints } from './publish-checkpoints.ts';
+import { NO_WITNESSES } from './witnesses.ts';
 
 let postgres: TestPostgres;
 let database: TestDatabase;
@@ -25,7 +26,14 @@ const keys = parseLogKeys(signerKey(1));
 /** One round of a signer, as after a start, and the size of the newest checkpoint. */
 async function publish(logKeys = keys): Promise<number | null> {
   const logger = { fatal: (_fields: object, message: string) => said.push(message) } as never;
-  await new PublishCheckpoints({ pool, keys: logKeys, kept: new KeptCheckpoints(folder), logger, now: () => now }).publishDue();
+  await new PublishCheckpoints({
+    pool,
+    keys: logKeys,
+    kept: new KeptFiles(folder),
+    witnesses: NO_WITNESSES,
+    logger,
+    now: () => now,
+  }).publishDue();
   const note = await readCheckpoint(pool, ORGANIZATION);
   return note && openCheckpoint(note, logKeys.policy(ORGANIZATION)).checkpoint.size;
 }
@@ -104,7 +112,7 @@ describe('checkpoints', () => {
   it('are refused, once and aloud, where what was signed last cannot be believed', async () => {
     await append(pool, 2);
     await publish();
-    writeFileSync(join(folder, `${ORGANIZATION}.checkpoint`), 'damaged');
+    writeFileSync(join(folder, ORGANIZATION, '1'), 'damaged');
     await append(pool, 3);
     expect([await publish(), said.length]).toEqual([2, 1]);
   });

@@ -7,10 +7,10 @@ import {
   writeCheckpoint,
   writeNote,
   type NodeReader,
+  type Note,
   type TreeHead,
 } from '@kms/merkle';
-import { failpoint } from '@kms/platform';
-import type { KeptCheckpoints } from './kept-checkpoints.ts';
+import { failpoint, type KeptFiles } from '@kms/platform';
 import type { LogKeys } from './log-keys.ts';
 
 /** What was signed before is not a beginning of what is stored now: nothing more is signed of this log until a person has looked. */
@@ -28,13 +28,23 @@ export class InconsistentLogError extends Error {
 
 export interface SigningDependencies {
   keys: LogKeys;
-  kept: Pick<KeptCheckpoints, 'read' | 'keep'>;
+  /**
+   * The last checkpoint that was signed of each organization's log, in files of its own: a database that is restored from a backup does not
+   * take them back, so that nobody signs another history over the one that was signed.
+   */
+  kept: Pick<KeptFiles, 'read' | 'replace'>;
+}
+
+/** A checkpoint that was signed. */
+export interface SignedCheckpoint extends TreeHead {
+  readonly note: Note;
 }
 
 /**
  * Signs a tree head, once it is shown to extend every checkpoint that is known to have been signed: the one that is kept in a file, and
  * `published`, the last one in the database. The new one is kept in the file before this resolves, and so before anybody sees it.
- * Rejects with {@link InconsistentLogError}, and has then signed nothing.
+ * Rejects with {@link InconsistentLogError}, and has then signed nothing, or with `KeptMeanwhileError` where another process has kept one
+ * meanwhile; what was signed then is seen by nobody.
  */
 export async function signCheckpoint(
   { keys, kept }: SigningDependencies,
@@ -43,17 +53,18 @@ export async function signCheckpoint(
   published: Uint8Array | null,
   nodes: NodeReader,
   time: Date,
-): Promise<Uint8Array> {
-  for (const signed of [await kept.read(organizationId), published]) {
+): Promise<SignedCheckpoint> {
+  const previous = await kept.read(organizationId);
+  for (const signed of [previous?.bytes ?? null, published]) {
     if (signed !== null) await assertExtends(keys, organizationId, signed, head, nodes);
   }
   const extensions = [`signed-at ${time.toISOString()}`];
   const text = writeCheckpoint({ origin: keys.origin(organizationId), ...head, extensions });
-  const note = writeNote(await signNote({ text, signatures: [] }, keys.signers));
+  const note = await signNote({ text, signatures: [] }, keys.signers);
   failpoint('checkpoint.signed');
-  await kept.keep(organizationId, note);
+  await kept.replace(organizationId, previous, writeNote(note));
   failpoint('checkpoint.kept');
-  return note;
+  return { ...head, note };
 }
 
 async function assertExtends(keys: LogKeys, organizationId: Id, signed: Uint8Array, head: TreeHead, nodes: NodeReader): Promise<void> {

@@ -16,13 +16,13 @@ import {
   writeSignerKey,
   type Tile,
 } from '@kms/merkle';
-import { createLogger } from '@kms/platform';
+import { createLogger, KeptFiles } from '@kms/platform';
 import { createPool, migrate } from '@kms/postgres';
 import { startTestPostgres, type TestPostgres } from '@kms/testing';
 import type pg from 'pg';
-import { KeptCheckpoints } from '../checkpoint/kept-checkpoints.ts';
 import { parseLogKeys } from '../checkpoint/log-keys.ts';
 import { PublishCheckpoints } from '../checkpoint/publish-checkpoints.ts';
+import { NO_WITNESSES } from '../checkpoint/witnesses.ts';
 import { AppendBatch } from '../ingest/append-batch.ts';
 import { AUDIT_MIGRATIONS, auditGrants } from '../migrations/index.ts';
 import { MAX_PART_BYTES, serveTile } from './serve-tile.ts';
@@ -70,7 +70,7 @@ beforeAll(async () => {
   pool = createPool(database.serviceUrl, () => undefined);
   await append(0, PUBLISHED);
   const keys = parseLogKeys(writeSignerKey({ name: 'example.org/audit', type: ED25519_NOTE.type, seed: Buffer.alloc(32, 1) }));
-  const signing = { keys, kept: new KeptCheckpoints(folder) };
+  const signing = { keys, kept: new KeptFiles(folder), witnesses: NO_WITNESSES };
   await new PublishCheckpoints({ pool, ...signing, logger: createLogger('test'), now: () => new Date() }).publishDue();
   await append(PUBLISHED, SIZE);
 }, 60_000);

@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { EvidenceError, verifyPack, writePack, type LogFiles } from '@kms/evidence';
 import { noteVerifier, parseTilePath, parseVerifierKey, ED25519_NOTE } from '@kms/merkle';
-import { createLogger } from '@kms/platform';
+import { createLogger, KeptFiles } from '@kms/platform';
 import { createPool, migrate, withClient } from '@kms/postgres';
 import { startTestPostgres, type TestPostgres } from '@kms/testing';
 import { filesIn, makeRecords, ORGANIZATION, seeded } from '@kms/testing/made-log';
 import pg from 'pg';
-import { KeptCheckpoints } from '../checkpoint/kept-checkpoints.ts';
 import { signerKey } from '../checkpoint/log.fixture.ts';
 import { parseLogKeys } from '../checkpoint/log-keys.ts';
 import { PublishCheckpoints } from '../checkpoint/publish-checkpoints.ts';
+import { NO_WITNESSES } from '../checkpoint/witnesses.ts';
 import { AppendBatch } from '../ingest/append-batch.ts';
 import { AUDIT_MIGRATIONS, auditGrants } from '../migrations/index.ts';
 import { readCheckpoint } from './prove.ts';
@@ -49,7 +49,14 @@ beforeAll(async () => {
     value,
   }));
   await ledger.handle({ topic: 'topic', partition: 0, messages, nextOffset: BigInt(SIZE) });
-  await new PublishCheckpoints({ pool, keys, kept: new KeptCheckpoints(folder), logger, now: () => new Date() } as never).publishDue();
+  await new PublishCheckpoints({
+    pool,
+    keys,
+    kept: new KeptFiles(folder),
+    witnesses: NO_WITNESSES,
+    logger,
+    now: () => new Date(),
+  } as never).publishDue();
 }, 60_000);
 
 afterAll(async () => {

@@ -71,13 +71,13 @@ const part = (bytes: string, to: number): TileReply => ({ status: 'ok', value: {
 
 describe('a checkpoint', () => {
   it('is answered as it was signed', async () => {
-    answers = [{ checkpoint: 'origin\n1\n', keys: [] }];
+    answers = [{ checkpoint: 'origin\n1\n', keys: [], witnesses: [], quorum: 0 }];
     const answer = await get('checkpoint');
     expect([answer.statusCode, answer.headers['content-type'], answer.body]).toEqual([200, 'text/plain; charset=utf-8', 'origin\n1\n']);
   });
 
   it('is not there before the first is signed', async () => {
-    answers = [{ checkpoint: null, keys: [] }];
+    answers = [{ checkpoint: null, keys: [], witnesses: [], quorum: 0 }];
     const answer = await get('checkpoint');
     expect([answer.statusCode, answer.json()]).toEqual([404, { error: 'There is no checkpoint yet' }]);
   });

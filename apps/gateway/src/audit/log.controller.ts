@@ -8,6 +8,7 @@ import {
   type CompletenessReply,
   type ConsistencyReply,
   type ExtensionProof,
+  type LogVerification,
   type ProofOf,
   type ProofReply,
   type RecordProof,
@@ -48,10 +49,10 @@ export class LogController {
 
   @Get('keys.json')
   @RouteConfig(READ)
-  async keys(@Req() request: FastifyRequest): Promise<{ keys: readonly string[] }> {
-    const { keys } = await this.#ask<CheckpointReply>(request, LedgerCall.Checkpoint, {});
+  async keys(@Req() request: FastifyRequest): Promise<LogVerification> {
+    const { keys, witnesses, quorum } = await this.#ask<CheckpointReply>(request, LedgerCall.Checkpoint, {});
     await this.#record(request);
-    return { keys };
+    return { keys, witnesses, quorum };
   }
 
   @Get('proof/:recordId.json')

@@ -1,0 +1,34 @@
+import { COSIGNATURE_V1, MerkleError, parseSignerKey, type SignerKey } from '@kms/merkle';
+import { Port } from '@kms/platform';
+import { z } from 'zod';
+import { parseWitnessedLogs } from './witnessed-logs.ts';
+
+/** The witness's environment. */
+export const WitnessConfiguration = z.object({
+  HTTP_HOST: z.string().default('127.0.0.1'),
+  PORT: Port,
+  /** What checkpoints are cosigned with, best from a file: `WITNESS_KEY_FILE`. */
+  WITNESS_KEY: parsedBy((text) => requireCosigner(parseSignerKey(text.trim()))),
+  /** The logs, one a line, best from a file: `WITNESS_LOGS_FILE`. */
+  WITNESS_LOGS: parsedBy(parseWitnessedLogs),
+  /** Where the last checkpoint of each log is kept: losing it, or going back to an earlier one, undoes what a witness is for. */
+  WITNESS_STATE_DIRECTORY: z.string(),
+});
+
+function parsedBy<T>(parse: (text: string) => T) {
+  return z.string().transform((text, context) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof MerkleError)) throw error;
+      context.addIssue({ code: 'custom', message: error.message.replace(/\.$/, '') });
+      return z.NEVER;
+    }
+  });
+}
+
+function requireCosigner(key: SignerKey): SignerKey {
+  if (key.type !== COSIGNATURE_V1.type)
+    throw new MerkleError('unknown-key-type', 'The key must be one that cosigns: make-witness-key makes one.');
+  return key;
+}
