@@ -56,8 +56,16 @@ async function run(...args: string[]): Promise<{ code: number; printed: string; 
   return { code: await code, printed: printed.join('\n'), noted: noted.join('\n') };
 }
 
-const send = (number: number, ...values: Buffer[]) =>
-  publishers.events.publish(values.map((value) => ({ key: organization(number), value })));
+/** All under one key, so in one partition: it takes all of them or none. A topic that was just made may have no leader for a moment. */
+async function send(number: number, ...values: Buffer[]): Promise<void> {
+  const messages = values.map((value) => ({ key: organization(number), value }));
+  const isSent = () =>
+    publishers.events.publish(messages).then(
+      () => true,
+      () => false,
+    );
+  await waitFor('the broker to take the messages', isSent, 30_000);
+}
 
 /** Ten events of each of three organizations, with a double, and a checkpoint over those of the first. */
 async function fill(topic: FixtureTopic): Promise<void> {
