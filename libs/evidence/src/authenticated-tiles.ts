@@ -93,7 +93,7 @@ export class AuthenticatedTiles implements TileReader {
 }
 
 /** The tiles of a tree of that size that are not full, from the lowest level up. */
-export function edgeTiles(size: number): Tile[] {
+function edgeTiles(size: number): Tile[] {
   const tiles: Tile[] = [];
   for (let [level, hashes] = [0, size]; hashes > 0; [level, hashes] = [level + 1, Math.floor(hashes / TILE_WIDTH)]) {
     const width = hashes % TILE_WIDTH;

@@ -112,10 +112,10 @@ function open(note: Uint8Array, policy: CheckpointPolicy, subject: string, hashe
   }
 }
 
-/** The origin that a checkpoint says, which nobody has verified. Throws a `wrong-checkpoint` {@link EvidenceError}. */
-export function claimedOrigin(note: Uint8Array): string {
+/** What a checkpoint says, which nobody has verified. Throws a `wrong-checkpoint` {@link EvidenceError}. */
+export function claimedCheckpoint(note: Uint8Array): Checkpoint {
   try {
-    return parseCheckpoint(parseNote(note).text).origin;
+    return parseCheckpoint(parseNote(note).text);
   } catch (cause) {
     if (!(cause instanceof MerkleError)) throw cause;
     throw new EvidenceError('wrong-checkpoint', `The checkpoint is refused: ${cause.message}`, { cause });

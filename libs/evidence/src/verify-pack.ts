@@ -10,7 +10,7 @@ import {
 import { EvidenceError } from './evidence-error.ts';
 import { requireFile, type LogFiles } from './log-files.ts';
 import { parseManifest, type Manifest } from './manifest.ts';
-import { claimedOrigin, verifyLog, wholeBundles, type LogExpectations, type LogReport } from './verify-log.ts';
+import { claimedCheckpoint, verifyLog, wholeBundles, type LogExpectations, type LogReport } from './verify-log.ts';
 
 /** What an auditor brings along to judge a pack. */
 export interface PackExpectations extends Omit<LogExpectations, 'policy'> {
@@ -37,7 +37,7 @@ export interface PackReport extends LogReport {
 export async function verifyPack(files: LogFiles, expectations: PackExpectations = {}): Promise<PackReport> {
   const { logKeys, witnesses = [], quorum = witnesses.length, crypto = NODE_CRYPTOGRAPHY, known = [], ...rest } = expectations;
   const manifest = parseManifest(await requireFile(files, 'manifest.json'));
-  const origin = rest.origin ?? claimedOrigin(await requireFile(files, 'checkpoint'));
+  const origin = rest.origin ?? claimedCheckpoint(await requireFile(files, 'checkpoint')).origin;
   const policy = { origin, logKeys: logKeys ?? (await readKeys(files, crypto)), witnesses, quorum };
   const own = await Promise.all(manifest.checkpoints.map((size) => requireFile(files, `checkpoints/${size}`)));
   const range = requireHeld(manifest, rest);

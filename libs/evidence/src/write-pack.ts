@@ -1,10 +1,9 @@
-import { newTiles, parseCheckpoint, parseNote, TILE_WIDTH, tileInTree, tilePath, type Tile } from '@kms/merkle';
-import { edgeTiles } from './authenticated-tiles.ts';
+import { TILE_WIDTH, tileInTree, tilePath, type Tile } from '@kms/merkle';
 import { EvidenceError } from './evidence-error.ts';
 import { requireFile, type LogFiles } from './log-files.ts';
 import { PACK_FORMAT, writeManifest, type Manifest } from './manifest.ts';
 import { packReadme } from './pack-readme.ts';
-import { bundlesOf, wholeBundles } from './verify-log.ts';
+import { bundlesOf, claimedCheckpoint, wholeBundles } from './verify-log.ts';
 
 /** Where a pack is written to. */
 export interface PackWriter {
@@ -20,8 +19,8 @@ export interface PackContent {
   readonly to?: number;
   /** Older signed checkpoints, of any age, so that the pack can be compared with them. */
   readonly older?: readonly Uint8Array[];
-  /** Told how many files have been written, and how many there are. An error that it throws ends the writing. */
-  readonly progress?: (written: number, all: number) => void;
+  /** Told how many files have been written. An error that it throws ends the writing. */
+  readonly progress?: (written: number) => void;
 }
 
 /** So many files are read at once. */
@@ -35,19 +34,15 @@ const AT_ONCE = 8;
  */
 export async function writePack(files: LogFiles, writer: PackWriter, content: PackContent): Promise<Manifest> {
   const note = await requireFile(files, 'checkpoint');
-  const { origin, size } = parseCheckpoint(parseNote(note).text);
+  const { origin, size } = claimedCheckpoint(note);
   const range = requireWithin(content, size);
-  const older = [...new Map((content.older ?? []).map((old) => [parseCheckpoint(parseNote(old).text).size, old]))].sort(
-    ([a], [b]) => a - b,
-  );
+  const older = [...new Map((content.older ?? []).map((old) => [claimedCheckpoint(old).size, old]))].sort(([a], [b]) => a - b);
   const checkpoints = older.map(([old]) => old);
-  const tiles = packTiles(range, size, checkpoints);
   let written = 0;
-  for (let at = 0; at < tiles.length; at += AT_ONCE) {
-    const some = tiles.slice(at, at + AT_ONCE).map(tilePath);
-    const contents = await Promise.all(some.map((path) => requireFile(files, path)));
-    for (const [place, path] of some.entries()) await writer.write(path, contents[place] as Uint8Array);
-    content.progress?.((written += some.length), tiles.length);
+  for (const paths of batches(packTiles(range, size, checkpoints))) {
+    const contents = await Promise.all(paths.map((path) => requireFile(files, path)));
+    for (const [place, path] of paths.entries()) await writer.write(path, contents[place] as Uint8Array);
+    content.progress?.((written += paths.length));
   }
   const manifest: Manifest = { format: PACK_FORMAT, origin, size, ...range, checkpoints };
   const text = new TextEncoder();
@@ -67,15 +62,35 @@ function requireWithin({ from = 0, to }: PackContent, size: number): { from: num
 }
 
 /**
- * The tiles of a pack: the range's bundles; below, their tiles, the right edge's, and those at the older trees' right edges; above, all,
- * which are a 256th of the log's records and fewer.
+ * The tiles of a pack: the range's bundles and their tiles; of the lowest level also those at the right edges of the tree and of the older
+ * ones; above, all, which are a 256th of the log's records and fewer. One by one: nobody has verified the size.
  */
-function packTiles({ from, to }: { from: number; to: number }, size: number, checkpoints: readonly number[]): Tile[] {
-  const bundles = [...bundlesOf(from, to, size)];
-  const beside = checkpoints.filter((old) => old < size).map((old) => tileInTree(0, Math.floor(old / TILE_WIDTH), size));
-  const lowest = [...bundles.map((bundle): Tile => ({ ...bundle, level: 0 })), ...edgeTiles(size), ...beside].filter(
-    (tile): tile is Tile => tile?.level === 0,
-  );
-  const above = newTiles(0, size).filter(({ level }) => level !== 0 && level !== 'entries');
-  return [...bundles, ...new Map(lowest.map((tile) => [tilePath(tile), tile])).values(), ...above];
+function* packTiles({ from, to }: { from: number; to: number }, size: number, checkpoints: readonly number[]): Generator<Tile> {
+  for (const bundle of bundlesOf(from, to, size)) yield* [bundle, { ...bundle, level: 0 }];
+  const edges = new Set([...checkpoints, size].map((edge) => Math.floor(edge / TILE_WIDTH)));
+  for (const index of edges) {
+    const tile = tileInTree(0, index, size);
+    const isThere = index * TILE_WIDTH >= from && index * TILE_WIDTH < to;
+    if (tile !== null && !isThere) yield tile;
+  }
+  for (let level = 1; tileInTree(level, 0, size) !== null; level += 1) yield* tilesOfLevel(level, size);
+}
+
+function* tilesOfLevel(level: number, size: number): Generator<Tile> {
+  for (let index = 0; ; index += 1) {
+    const tile = tileInTree(level, index, size);
+    if (tile === null) return;
+    yield tile;
+  }
+}
+
+function* batches(tiles: Iterable<Tile>): Generator<string[]> {
+  let paths: string[] = [];
+  for (const tile of tiles) {
+    paths.push(tilePath(tile));
+    if (paths.length < AT_ONCE) continue;
+    yield paths;
+    paths = [];
+  }
+  yield paths;
 }
