@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { AUDIT_TOPIC, CHECKPOINT_CONTENT_TYPE, CHECKPOINT_TOPIC } from '@kms/contracts';
 import { KafkaPublisher, kafkaConnection, TopicConsumer } from '@kms/kafka';
 import { KeptFiles, loadConfiguration, runService } from '@kms/platform';
-import { assertServiceSchema, createPool } from '@kms/postgres';
+import { assertServiceSchema, createPool, tracePool } from '@kms/postgres';
 import { ErrorsToTransport, FramesServer, observeCalls } from '@kms/rpc';
 import { NestFactory } from '@nestjs/core';
 import { AuditConfiguration, witnessesOf } from './audit.config.ts';
@@ -33,8 +33,9 @@ await runService('audit', async (logger, fail, monitor) => {
   const kept = new KeptFiles(stateDirectory);
   await kept.prepare();
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
+  tracePool(pool, monitor.tracer);
 
-  const strategy = new FramesServer({ host, port, secret, logger, onCall: observeCalls(monitor.metrics) });
+  const strategy = new FramesServer({ host, port, secret, logger, onCall: observeCalls(monitor.metrics), tracer: monitor.tracer });
   const app = await NestFactory.createMicroservice(AuditModule.with(pool, keys, witnesses), {
     strategy,
     logger: false,
@@ -45,7 +46,7 @@ await runService('audit', async (logger, fail, monitor) => {
 
   const appending = new AppendBatch({ pool, operatorOrganizationId, logger, now: () => new Date() });
   monitor.metrics.counts('kms_ingest_parked_messages_total', 'Messages that are no event, by why', 'reason', appending.parked);
-  const ingest = new ObservedIngest(appending, monitor.metrics);
+  const ingest = new ObservedIngest(appending, monitor.metrics, monitor.tracer);
   const consumer = new TopicConsumer({
     connection,
     clientId: 'kms-audit',

@@ -4,7 +4,7 @@ import { createIdGenerator, MAX_BODY_BYTES } from '@kms/contracts';
 import type { KafkaConnection } from '@kms/kafka';
 import { openOutbox } from '@kms/outbox';
 import type { Logger, Metrics, Monitor } from '@kms/platform';
-import { createPool } from '@kms/postgres';
+import { createPool, tracePool } from '@kms/postgres';
 import { BalancedClient } from '@kms/rpc';
 import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -25,6 +25,7 @@ import { openRevealLane } from './kms/reveal-lane.ts';
 import { routeReveals } from './kms/reveal-route.ts';
 import { RevealSecret } from './kms/reveal-secret.ts';
 import { timeRoutes } from './time-requests.ts';
+import { traceRequests } from './trace-requests.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -52,9 +53,10 @@ export async function assembleGateway(
 ): Promise<GatewayParts> {
   const { DATABASE_URL: url, RPC_SECRET: secret } = configuration;
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
+  tracePool(pool, monitor.tracer);
   const nextId = createIdGenerator({ now: Date.now, randomBytes });
-  const vault = new BalancedClient({ endpoints: configuration.VAULT_ENDPOINT, secret, logger });
-  const ledger = new BalancedClient({ endpoints: configuration.LEDGER_ENDPOINT, secret, logger });
+  const vault = new BalancedClient({ endpoints: configuration.VAULT_ENDPOINT, secret, logger, tracer: monitor.tracer });
+  const ledger = new BalancedClient({ endpoints: configuration.LEDGER_ENDPOINT, secret, logger, tracer: monitor.tracer });
   const outbox = await openOutbox({ service: 'gateway', url, kafka, ledger, nextId, logger, monitor });
   const { journal } = outbox;
   const policies = new PolicyCache(vault);
@@ -69,6 +71,7 @@ export async function assembleGateway(
     operatorOrganizationId: configuration.OPERATOR_ORGANIZATION_ID,
     nextId,
   });
+  traceRequests(app.getHttpAdapter().getInstance(), app.getHttpServer(), monitor.tracer);
   monitor.metrics.counts('kms_reveals_total', 'Reveals by how they ended', 'outcome', reveals.outcomes);
   monitor.metrics.cache('policy', policies.lookups);
   monitor.metrics.cache('api-key', keys.lookups);

@@ -16,7 +16,7 @@ await runService('vault', async (logger, _fail, monitor) => {
   await assertServiceSchema(configuration.DATABASE_URL, [migrations.Initial1764000000000]);
   const parts = await assembleVault(configuration, kafkaConnection(process.env), logger, monitor);
   const { RPC_HOST: host, RPC_PORT: port, RPC_SECRET: secret } = configuration;
-  const strategy = new FramesServer({ host, port, secret, logger, onCall: observeCalls(monitor.metrics) });
+  const strategy = new FramesServer({ host, port, secret, logger, onCall: observeCalls(monitor.metrics), tracer: monitor.tracer });
   // The hot path: Nest's pipes, proxies and filters would cost it more than the decryption does.
   strategy.addHandler(VaultCall.Reveal, (request: RevealRequest) => revealSecret(parts.reveals, request));
   const app = await NestFactory.createMicroservice(parts.module, { strategy, logger: false, abortOnError: false });

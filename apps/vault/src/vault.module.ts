@@ -3,7 +3,7 @@ import { createIdGenerator } from '@kms/contracts';
 import type { KafkaConnection } from '@kms/kafka';
 import { openOutbox } from '@kms/outbox';
 import { StartupError, type Logger, type Monitor } from '@kms/platform';
-import { createPool } from '@kms/postgres';
+import { createPool, tracePool } from '@kms/postgres';
 import { BalancedClient } from '@kms/rpc';
 import type { DynamicModule } from '@nestjs/common';
 import type pg from 'pg';
@@ -34,6 +34,7 @@ export async function assembleVault(
 ): Promise<VaultParts> {
   const { DATABASE_URL: url, KMS_ROOT_KEY: rootKey, RPC_SECRET: secret, LEDGER_ENDPOINT: endpoints } = configuration;
   const pool = createPool(url, (error) => logger.warn({ err: error }, 'An idle database connection was lost.'));
+  tracePool(pool, monitor.tracer);
   await assertRootKey(pool, rootKey.keyId);
 
   const nextId = createIdGenerator({ now: Date.now, randomBytes });

@@ -5,6 +5,8 @@ import { RecentBlocks } from './recent-blocks.ts';
 export interface Message {
   key: string;
   value: Buffer;
+  /** The trace that it belongs to, where one is followed (W3C Trace Context). */
+  traceparent?: string;
 }
 
 /** Sends to the topic. Resolves only when the broker has acknowledged every message; after an error any of them may have arrived. */

@@ -3,6 +3,8 @@ export interface ConsumedMessage {
   offset: bigint;
   key: Buffer | null;
   value: Buffer | null;
+  /** The trace that its sender says it belongs to, as it came: anybody may have written it. */
+  traceparent?: string;
 }
 
 /** A message with the time that its topic has it under: when the broker appended it, in milliseconds since 1970. */

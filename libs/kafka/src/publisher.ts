@@ -1,4 +1,4 @@
-import type { EventPublisher } from '@kms/journal';
+import type { EventPublisher, Message } from '@kms/journal';
 import { failpoint } from '@kms/platform';
 import { Partitioners, type Kafka, type PartitionMetadata } from 'kafkajs';
 import { chunks } from './chunks.ts';
@@ -46,7 +46,7 @@ export class KafkaPublisher implements EventPublisher {
   }
 
   /** Resolves when the broker has acknowledged every message. Throws `TopicMissingError`, or what kafkajs failed with after its retries. */
-  publish(messages: readonly ProducedMessage[]): Promise<void> {
+  publish(messages: readonly Message[]): Promise<void> {
     if (this.#waiting >= MAX_WAITING) return Promise.reject(new Error('Too many publishers wait for Kafka.'));
     this.#waiting += 1;
     const sent = this.#tail.then(() => this.#send(messages));
@@ -68,7 +68,7 @@ export class KafkaPublisher implements EventPublisher {
     this.#waiting -= 1;
   }
 
-  async #send(messages: readonly ProducedMessage[]): Promise<void> {
+  async #send(messages: readonly Message[]): Promise<void> {
     if (this.#closed) throw new Error('The publisher is closed.');
     try {
       this.#cluster ??= await this.#connect();
@@ -82,7 +82,7 @@ export class KafkaPublisher implements EventPublisher {
   }
 
   /** One request to each broker that leads a partition. */
-  async #request(cluster: Cluster, messages: readonly ProducedMessage[]): Promise<void> {
+  async #request(cluster: Cluster, messages: readonly Message[]): Promise<void> {
     const { topic } = this.#options;
     await cluster.refreshMetadataIfNecessary();
     const batches = this.#batches(messages, cluster.findTopicPartitionMetadata(topic));
@@ -96,7 +96,7 @@ export class KafkaPublisher implements EventPublisher {
     await Promise.all(requests);
   }
 
-  #batches(messages: readonly ProducedMessage[], partitionMetadata: PartitionMetadata[]): Map<number, Buffer> {
+  #batches(messages: readonly Message[], partitionMetadata: PartitionMetadata[]): Map<number, Buffer> {
     const { topic } = this.#options;
     const partitions = new Map<string, number>();
     const groups = new Map<number, ProducedMessage[]>();
@@ -107,11 +107,16 @@ export class KafkaPublisher implements EventPublisher {
         partitions.set(message.key, partition);
       }
       const group = groups.get(partition);
-      if (group === undefined) groups.set(partition, [message]);
-      else group.push(message);
+      const produced = message.traceparent === undefined ? message : this.#traced(message, message.traceparent);
+      if (group === undefined) groups.set(partition, [produced]);
+      else group.push(produced);
     }
     const time = Date.now();
     return new Map([...groups].map(([partition, group]) => [partition, encodeRecordBatch(group, this.#headers, time)]));
+  }
+
+  #traced({ key, value }: Message, traceparent: string): ProducedMessage {
+    return { key, value, headers: encodeHeaders({ 'content-type': this.#options.contentType, traceparent }) };
   }
 
   async #connect(): Promise<Cluster> {

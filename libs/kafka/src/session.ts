@@ -215,11 +215,12 @@ export class ConsumerSession {
     this.#reportJump(batch, reader.position);
     for (const chunk of chunks(batch.messages, HANDLER_LIMITS)) {
       if (!payload.isRunning() || payload.isStale()) return;
-      const messages = chunk.map(({ offset, key, value, timestamp }) => ({
+      const messages = chunk.map(({ offset, key, value, timestamp, headers }) => ({
         offset: BigInt(offset),
         key,
         value,
         timestamp: Number(timestamp),
+        ...(headers?.['traceparent'] && { traceparent: String(headers['traceparent']) }),
       }));
       const last = messages[messages.length - 1];
       if (last === undefined) return;

@@ -8,7 +8,7 @@ import {
   type Resolution,
   type WriterSession,
 } from '@kms/journal';
-import { EVENTS, SECONDS, type Distribution, type Metrics } from '@kms/platform';
+import { EVENTS, SECONDS, type Distribution, type Metrics, type Tracer } from '@kms/platform';
 
 type TransactionWork<Transaction, T> = (transaction: Transaction) => Promise<{ block: Block | null; value: T }>;
 
@@ -17,6 +17,7 @@ const seconds = (begin: number) => (performance.now() - begin) / 1_000;
 /** A journal's store whose commits are counted and timed. */
 export class ObservedStore<Transaction> implements JournalStore<Transaction> {
   readonly #store: JournalStore<Transaction>;
+  readonly #tracer: Tracer;
   readonly #flushSeconds: Distribution;
   readonly #flushEvents: Distribution;
   /** `fenced`: an entry changed meanwhile; `lost`: the connection, perhaps during the commit; `unopened`: there is no connection. */
@@ -25,8 +26,9 @@ export class ObservedStore<Transaction> implements JournalStore<Transaction> {
   /** How many commits have ended, well or badly, or could not begin. */
   attempts = 0;
 
-  constructor(store: JournalStore<Transaction>, metrics: Metrics) {
+  constructor(store: JournalStore<Transaction>, metrics: Metrics, tracer: Tracer) {
     this.#store = store;
+    this.#tracer = tracer;
     this.#flushSeconds = metrics.distribution('kms_journal_flush_seconds', 'How long the commit of a group of events took', SECONDS);
     this.#flushEvents = metrics.distribution('kms_journal_flush_events', 'Events that were committed together', EVENTS);
     metrics.counts('kms_journal_flushes_total', 'Commits of groups of events by how they ended', 'outcome', this.#flushes);
@@ -60,18 +62,27 @@ export class ObservedStore<Transaction> implements JournalStore<Transaction> {
 
   async #insert(session: WriterSession<Transaction>, block: Block, fences: readonly Fence[]): Promise<boolean> {
     const begin = performance.now();
+    const span = this.#tracer.isOn ? this.#startFlush(block) : null;
     try {
       const isStored = await session.insert(block, fences);
       this.#flushes[isStored ? 'committed' : 'fenced'] += 1;
       if (isStored) this.#flushEvents.observe(block.lastSequence - block.firstSequence + 1);
       return isStored;
     } catch (error) {
+      span?.end(error);
       this.#flushes[error instanceof SessionLostError ? 'lost' : 'refused'] += 1;
       throw error;
     } finally {
+      span?.end();
       this.attempts += 1;
       this.#flushSeconds.observe(seconds(begin));
     }
+  }
+
+  /** Of many requests, so of a trace of its own; its appends name the same writer and numbers. */
+  #startFlush({ writer, firstSequence, lastSequence }: Block) {
+    const attributes = { 'kms.writer': writer, 'kms.sequence': lastSequence, 'kms.events': lastSequence - firstSequence + 1 };
+    return this.#tracer.start('journal flush', null, attributes);
   }
 
   async #transact<T>(session: WriterSession<Transaction>, work: TransactionWork<Transaction, T>): Promise<T> {

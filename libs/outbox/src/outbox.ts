@@ -1,11 +1,12 @@
 import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, LedgerCall, organizationOf, type WatermarksReply } from '@kms/contracts';
-import { Journal, Relay, type RelayStep } from '@kms/journal';
+import { Journal, Relay, type JournalOptions, type RelayStep } from '@kms/journal';
 import { KafkaPublisher, type KafkaConnection } from '@kms/kafka';
 import { TroubleLog, type Logger, type Metrics, type Monitor } from '@kms/platform';
 import { PostgresJournalStore, PostgresRelayStore, type FenceTable } from '@kms/postgres';
 import type { BalancedClient } from '@kms/rpc';
 import type pg from 'pg';
 import { ObservedStore, observePublisher, RelaySteps } from './observed.ts';
+import { EventTraces, TracedJournal, tracePublisher } from './traced.ts';
 import { TailWatch, type TailState } from './tail-watch.ts';
 
 export interface OutboxSettings {
@@ -33,7 +34,8 @@ export interface Outbox {
 
 /** Opens the journal and starts its relay: where their ports meet PostgreSQL, Kafka and the audit service. */
 export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTable, logger, monitor }: OutboxSettings): Promise<Outbox> {
-  const { metrics } = monitor;
+  const { metrics, tracer } = monitor;
+  const traces = new EventTraces();
   const journalTrouble = new TroubleLog({
     logger,
     level: 'error',
@@ -56,7 +58,7 @@ export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTab
   const steps = new RelaySteps(metrics);
   const relay = new Relay({
     store: new PostgresRelayStore({ url }),
-    publisher: observePublisher(publisher, metrics),
+    publisher: observePublisher(tracer.isOn ? tracePublisher(publisher, tracer, traces) : publisher, metrics),
     ledger: { watermarks: async (writers) => (await ledger.call<WatermarksReply>(LedgerCall.Watermarks, { writers })).watermarks },
     keyOf: organizationOf,
     onFailure: (step, error) => {
@@ -69,8 +71,8 @@ export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTab
     },
   });
   const tail = new TailWatch();
-  const store = new ObservedStore(new PostgresJournalStore({ url, nextId, ...(fenceTable && { fenceTable }) }), metrics);
-  const journal = new Journal<pg.ClientBase>({
+  const store = new ObservedStore(new PostgresJournalStore({ url, nextId, ...(fenceTable && { fenceTable }) }), metrics, tracer);
+  const options: JournalOptions<pg.ClientBase> = {
     store,
     onCommitted: (block) => {
       journalTrouble.worked();
@@ -78,7 +80,8 @@ export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTab
       relay.committed(block);
     },
     onFailure: (error) => journalTrouble.failed(error),
-  });
+  };
+  const journal = tracer.isOn ? new TracedJournal(options, tracer, traces) : new Journal(options);
   await journal.open();
   showTail(metrics, () => tail.look(relay.standings));
   metrics.gauge('kms_journal_queued', 'Appends and changes that wait for their commit', () => [{ value: journal.queued }]);

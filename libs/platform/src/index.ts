@@ -8,4 +8,5 @@ export { Metrics, type Labels, type Lookups } from './monitoring/metrics.ts';
 export { Monitor, MONITOR_VARIABLES } from './monitoring/monitor.ts';
 export { runService, type RunningService } from './run-service.ts';
 export { StartupError } from './startup-error.ts';
+export { inSpan, NO_TRACER, type Span, type Tracer } from './tracing/tracer.ts';
 export { TroubleLog, type TroubleLogOptions } from './trouble-log.ts';

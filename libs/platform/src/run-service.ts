@@ -2,6 +2,7 @@ import { armFailpoints } from './failpoints.ts';
 import { createLogger, type Logger } from './logging.ts';
 import { Monitor } from './monitoring/monitor.ts';
 import { StartupError } from './startup-error.ts';
+import { openTracer } from './tracing/tracer.ts';
 
 /** A service that runs: how it is ended. */
 export interface RunningService {
@@ -37,7 +38,7 @@ export async function runService(
       logger.error('The service did not stop in time; it is ended.');
       exit(logger, 1);
     }, STOP_DEADLINE_MS).unref();
-    const ended = Promise.resolve(service?.stop()).then(() => monitor.close());
+    const ended = Promise.resolve(service?.stop()).then(() => Promise.all([monitor.tracer.close(), monitor.close()]));
     ended.then(
       () => exit(logger, exitCode),
       (error: unknown) => {
@@ -60,6 +61,7 @@ export async function runService(
 
   try {
     armFailpoints(process.env);
+    monitor.tracer = await openTracer(`kms-${name}`, process.env);
     service = await start(logger, fail, monitor);
     monitor.health.running();
     const ready = { ...service.ready, ...(monitor.port !== null && { metricsPort: monitor.port }) };

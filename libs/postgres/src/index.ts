@@ -5,4 +5,5 @@ export { PostgresJournalStore, type FenceTable, type PostgresJournalSettings } f
 export { migrate, runMigrations, type MigrateSettings } from './migrate.ts';
 export { PostgresRelayStore } from './relay-store.ts';
 export { assertDurableServer, describeConnectionFailure, withClient } from './server-checks.ts';
+export { tracePool } from './trace-pool.ts';
 export { commit, inTransaction } from './transaction.ts';

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import { createLogger } from '@kms/platform';
+import { createLogger, inSpan, type Tracer } from '@kms/platform';
 import { RpcClient, type RpcClientOptions } from './rpc-client.ts';
 import { RpcError } from './rpc-error.ts';
 
@@ -11,6 +11,8 @@ export interface BalancedClientOptions extends Omit<RpcClientOptions, 'host' | '
   resolve?: (host: string) => Promise<readonly string[]>;
   /** How often names are looked up, in milliseconds. 5,000 by default. */
   resolveEveryMs?: number;
+  /** Makes each call of traced work a span, whose place goes with the payload as its member `traceparent`. */
+  tracer?: Tracer;
 }
 
 const RESOLVE_EVERY_MS = 5_000;
@@ -40,7 +42,15 @@ export class BalancedClient {
   }
 
   /** As {@link RpcClient.call}; the time-out is for all attempts together. */
-  async call<T>(pattern: string, payload: unknown, timeoutMs?: number): Promise<T> {
+  call<T>(pattern: string, payload: unknown, timeoutMs?: number): Promise<T> {
+    const { tracer } = this.#options;
+    if (!tracer?.isOn || tracer.active === undefined) return this.#call<T>(pattern, payload, timeoutMs);
+    return inSpan(tracer, 'rpc call', { 'rpc.method': pattern }, ({ traceparent }) =>
+      this.#call<T>(pattern, { ...(payload as object), traceparent }, timeoutMs),
+    );
+  }
+
+  async #call<T>(pattern: string, payload: unknown, timeoutMs?: number): Promise<T> {
     if (this.#instances.length === 0) await this.#resolving;
     const deadline = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
     const tried: RpcClient[] = [];

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import type { AddressInfo, Socket } from 'node:net';
-import { createLogger, StartupError } from '@kms/platform';
+import { createLogger, StartupError, type Tracer } from '@kms/platform';
 import { BaseRpcContext, Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
 import { firstValueFrom, isObservable } from 'rxjs';
 import type { RpcLogger } from './logger.ts';
@@ -20,6 +20,8 @@ export interface FramesServerOptions {
   logger?: RpcLogger;
   /** Must be cheap and must not throw. */
   onCall?: OnCall;
+  /** Makes each call a span, under the one that the payload's member `traceparent` names. */
+  tracer?: Tracer;
 }
 
 const DEFAULT_MAX_IN_FLIGHT = 4_096;
@@ -128,7 +130,10 @@ export class FramesServer extends Server implements CustomTransportStrategy {
 
   #findHandler(pattern: string): ((payload: unknown) => Promise<unknown>) | undefined {
     const handler = this.messageHandlers.get(pattern);
-    return handler && ((payload) => this.#carryOut(handler, payload));
+    if (handler === undefined) return undefined;
+    const { tracer } = this.#options;
+    const carryOut = (payload: unknown) => this.#carryOut(handler, payload);
+    return tracer?.isOn ? (payload) => traced(tracer, pattern, payload, carryOut) : carryOut;
   }
 
   /** An observable comes only where an interceptor or an exception filter stands in the way, so rxjs stays off the usual path. */
@@ -153,6 +158,21 @@ export class FramesServer extends Server implements CustomTransportStrategy {
     await within(CLOSE_FLUSH_MS, socketsGone);
     for (const socket of this.#sockets) socket.destroy();
     await socketsGone;
+  }
+}
+
+/** Carries out a call as a span, where its caller has one. */
+async function traced(tracer: Tracer, pattern: string, payload: unknown, carryOut: (payload: unknown) => Promise<unknown>) {
+  const { traceparent } = (payload ?? {}) as { traceparent?: unknown };
+  if (traceparent === undefined) return carryOut(payload);
+  const span = tracer.start('rpc handler', traceparent, { 'rpc.method': pattern });
+  try {
+    const answer = await tracer.within(span, () => carryOut(payload));
+    span.end();
+    return answer;
+  } catch (error) {
+    span.end(error);
+    throw error;
   }
 }
 

@@ -21,10 +21,13 @@ const STOP_DEADLINE_MS = 9_000;
 
 const entry = (service: Service, name: string) => fileURLToPath(new URL(`../../../apps/${service}/dist/${name}.js`, import.meta.url));
 
+/** Where traces go is the operator's to say, for all services at once. */
+const PASSED_ON = /^(?:PATH|TZ|LOG_LEVEL|OTEL_(?:EXPORTER_OTLP|TRACES_SAMPLER).*)$/;
+
 /** What every service gets besides its own variables: nothing else of the launcher's environment reaches it. */
 function environment(variables: Variables): NodeJS.ProcessEnv {
-  const { PATH, TZ, LOG_LEVEL } = process.env;
-  return { NODE_ENV: 'production', ...(PATH && { PATH }), ...(TZ && { TZ }), ...(LOG_LEVEL && { LOG_LEVEL }), ...variables };
+  const passed = Object.entries(process.env).filter(([name]) => PASSED_ON.test(name));
+  return { NODE_ENV: 'production', ...Object.fromEntries(passed), ...variables };
 }
 
 /** In a process group of its own: Ctrl-C at a terminal reaches the launcher only, which ends everything in order. */

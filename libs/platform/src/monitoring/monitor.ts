@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
 import { Port } from '../configuration.ts';
 import { StartupError } from '../startup-error.ts';
+import { NO_TRACER, type Tracer } from '../tracing/tracer.ts';
 import { Health } from './health.ts';
 import { Metrics } from './metrics.ts';
 
@@ -24,6 +25,8 @@ const MAX_CONNECTIONS = 64;
 export class Monitor {
   readonly metrics = new Metrics();
   readonly health = new Health();
+  /** Follows requests through the services, where a collector is configured. */
+  tracer: Tracer = NO_TRACER;
   #server: Server | undefined;
 
   /** Listens. Throws {@link StartupError} where it cannot. */
