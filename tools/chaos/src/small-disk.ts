@@ -1,5 +1,6 @@
-import { mkdir, statfs } from 'node:fs/promises';
 import { execFile } from 'node:child_process';
+import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -22,18 +23,27 @@ export class SmallDisk {
     }
   }
 
-  /** Leaves no room but the rest of the last mebibyte. */
+  /** Leaves no room: the size becomes what is used, and a file takes what is left of the last mebibyte. */
   async fill(): Promise<void> {
     const { blocks, bfree, bsize } = await statfs(this.directory);
     await this.#resize(Math.ceil(((blocks - bfree) * bsize) / MIB));
+    await writeFile(this.#ballast, Buffer.alloc(MIB)).catch((error: NodeJS.ErrnoException) => {
+      // As much of it is there as there was room for: that is what it is for.
+      if (error.code !== 'ENOSPC') throw error;
+    });
   }
 
   async free(): Promise<void> {
     await this.#resize(SIZE_MIB);
+    await rm(this.#ballast, { force: true });
   }
 
   async unmount(): Promise<void> {
     await run('umount', [this.directory]);
+  }
+
+  get #ballast(): string {
+    return join(this.directory, 'ballast');
   }
 
   async #resize(mib: number): Promise<void> {
