@@ -6,6 +6,10 @@ import type { KafkaConnection } from './connection.ts';
 // A CommonJS package whose constants Node cannot see as named exports.
 const { ConfigResourceTypes } = kafkajs;
 
+/** Longest wait for a new topic's leaders, and how often they are asked for, in milliseconds. */
+const LED_WITHIN_MS = 30_000;
+const LED_POLL_MS = 200;
+
 /** The topic is not there. The services never make it: how many partitions and replicas it has is the operator's choice. */
 export class TopicMissingError extends Error {
   override readonly name = 'TopicMissingError';
@@ -67,7 +71,25 @@ async function create(
     'cleanup.policy': 'delete',
   };
   const configEntries = Object.entries(configuration).map(([name, value]) => ({ name, value }));
-  return admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries }] });
+  const topics = [{ topic, numPartitions: partitions, replicationFactor, configEntries }];
+  const isNew = await admin.createTopics({ waitForLeaders: false, topics });
+  if (isNew) await untilLed(admin, topic);
+  return isNew;
+}
+
+/**
+ * Waits until a new topic is led: a broker that is slow says that a topic is made well before it knows of it, and kafkajs's own wait ends
+ * after the few retries of the client. Throws what kafkajs failed with last.
+ */
+export async function untilLed(admin: Pick<Admin, 'fetchTopicMetadata'>, topic: string, limitMs = LED_WITHIN_MS): Promise<void> {
+  for (const deadline = performance.now() + limitMs; ; await new Promise((resolve) => setTimeout(resolve, LED_POLL_MS))) {
+    try {
+      await admin.fetchTopicMetadata({ topics: [topic] });
+      return;
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    }
+  }
 }
 
 async function check(admin: Admin, { topic, partitions, replicationFactor, minInsyncReplicas }: TopicSettings): Promise<void> {
