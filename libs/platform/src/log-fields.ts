@@ -27,6 +27,16 @@ export const LOG_FIELDS: ReadonlySet<string> = new Set([
   'from',
   'to',
   'since',
+  // Checkpoints and the public keys that they are checked with: what a witness saw must be in its log whole.
+  'logKeys',
+  'witnesses',
+  'quorum',
+  'verifierKey',
+  'origin',
+  'cosigned',
+  'size',
+  'cosignedNote',
+  'note',
   // Kafka.
   'kafkajs',
   'broker',
@@ -45,7 +55,7 @@ export const LOG_FIELDS: ReadonlySet<string> = new Set([
 ]);
 
 /** Longest text of a field, in characters. */
-const MAX_TEXT = 1_000;
+const MAX_TEXT = 16_384;
 
 /**
  * What of an object may be logged: its members with a name on the list, where they are plain values or lists of them, and errors. `dropped`
