@@ -3,7 +3,9 @@
  * difference are left out: the run against the stand-in has them.
  */
 const IGNORED =
-  process.env.KMS_TEST_KAFKA === 'apache' ? ['/(?:containers|evidence|launcher)\\.e2e\\.spec\\.ts$'] : ['\\.apache\\.spec\\.ts$'];
+  process.env.KMS_TEST_KAFKA === 'apache'
+    ? ['/(?:containers|evidence|launcher|own-databases|proofs)\\.e2e\\.spec\\.ts$']
+    : ['\\.apache\\.spec\\.ts$'];
 
 /** One run over the whole workspace: unit, property, integration (`*.int.spec.ts`) and end-to-end (`*.e2e.spec.ts`) specs. */
 export default {
@@ -25,7 +27,13 @@ export default {
     ],
   },
   testMatch: ['<rootDir>/{apps,libs,tools}/**/*.spec.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/dist/', '-interop\\.int\\.spec\\.ts$', ...IGNORED],
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    '/dist/',
+    '-interop\\.int\\.spec\\.ts$',
+    '/tools/(?:bench|chaos)/.*\\.int\\.spec\\.ts$',
+    ...IGNORED,
+  ],
   modulePathIgnorePatterns: ['/dist/'],
   testTimeout: 30_000,
   maxWorkers: 2,
