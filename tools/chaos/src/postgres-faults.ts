@@ -7,8 +7,8 @@ const AUDIT_UNAVAILABLE = 'Audit is unavailable';
 const SERVICE_DATABASES = ['kms_gateway', 'kms_vault', 'kms_audit'] as const;
 /** The vault's line on a journal that does not take an event. */
 const CANNOT_COMMIT = 'The journal cannot commit; it tries again.';
-/** How long a disk stays full after the first refusal, in milliseconds. */
-const FULL_FOR_MS = 3_000;
+/** How long the disk stays full, in milliseconds: longer than a trouble that follows another at once waits for its line in the log. */
+const FULL_FOR_MS = 6_000;
 
 const terminate = (url: string, database: string) =>
   query(url, 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [database]);
