@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { startKafka, type ClientSecurity } from '@kms/apache-kafka';
 import { startBroker, type Broker } from '@kms/embedded';
 import { Kafka, logLevel } from 'kafkajs';
+import { waitFor } from './wait-for.ts';
 
 /** A broker of a test's own. */
 export interface TestBroker {
@@ -58,5 +59,14 @@ async function createTopics(brokers: string[], topics: readonly string[]): Promi
   const admin = new Kafka({ brokers, clientId: 'test', logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
   await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: 4, replicationFactor: 1 })), waitForLeaders: true });
+  // Who is named as a leader may not know it yet.
+  for (const topic of topics) {
+    const isLed = () =>
+      admin.fetchTopicOffsets(topic).then(
+        () => true,
+        () => false,
+      );
+    await waitFor(`the leaders of ${topic}`, isLed, 30_000);
+  }
   await admin.disconnect();
 }
