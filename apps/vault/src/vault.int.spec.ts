@@ -35,12 +35,12 @@ let records: RecordCache;
 const asOwner = (text: string) => withClient(database.ownerUrl, (client) => client.query(text));
 const reveal = (revision: number, version: number | null = null) =>
   revealSecret({ records, journal, nextId, now }, { caller, handler: 'secret', revision, version });
-const create = (content = 'content') =>
+const create = (content = 'content', handler = 'secret') =>
   changes.create({
     caller,
     entry: {
       name: 'n',
-      handler: 'secret',
+      handler,
       content,
       encoding: 'utf8',
       whitelist: ['192.0.2.1'],
@@ -102,6 +102,25 @@ describe('the vault', () => {
     });
     expect(await reveal(2, 1)).toMatchObject({ content: 'one' });
     expect(await reveal(2, 9)).toEqual({ status: 'unknown-version' });
+    await end();
+  });
+
+  it('asks the database once for what it does not know, and keeps as many bytes as it may', async () => {
+    for (const handler of ['secret', 'other']) await create('x'.repeat(2_000), handler);
+    let questions = 0;
+    const counted = { query: (query: pg.QueryConfig) => (questions += 1) && pool.query(query) } as unknown as pg.Pool;
+    const cache = new RecordCache(counted, records.keyRing, 10_000);
+    const read = async (handler: string) => {
+      const before = questions;
+      const key = { organizationId: caller.organizationId, environment: caller.environment, handler, version: null };
+      expect((await cache.get(key, 1))?.content?.prepared.open().toString()).toBe('x'.repeat(2_000));
+      return questions - before;
+    };
+    expect(await read('secret')).toBe(1);
+    expect(await read('secret')).toBe(0);
+    expect(await read('other')).toBe(1);
+    expect(await read('secret')).toBe(1);
+    expect(await read('secret')).toBe(0);
     await end();
   });
 

@@ -37,6 +37,16 @@ const WRITES: Readonly<Record<string, Call>> = {
   },
 };
 
+/** Neither the gateway nor the vault knows the entry yet. Of the last ones of so many: the first ones are known from before. */
+export const measureFirstReveals = (bench: Bench, entries: number) =>
+  measureCalls(bench, {
+    'reveal, an entry that is not in memory': {
+      method: 'GET',
+      path: '/kms/reveal/bench-{n}.json',
+      numbers: { first: Math.floor(entries / 2), count: Math.ceil(entries / 2), order: 'ascending' },
+    },
+  });
+
 export const measureEntryReads = (bench: Bench) => measureCalls(bench, ENTRY_READS);
 export const measureAuditReads = (bench: Bench) => measureCalls(bench, AUDIT_READS);
 export const measureWrites = (bench: Bench) => measureCalls(bench, WRITES);

@@ -30,3 +30,12 @@ export async function revealOnce(suite: Suite, handler: string, signal: AbortSig
   if (answer.status !== 200 || writer === undefined) throw new Error(`${handler} was not revealed: ${answer.status} ${text}`);
   return { writer, sequence: Number(sequence) };
 }
+
+/** Reveals `bench-0` up to the last of so many entries once each. */
+export async function revealEach(suite: Suite, entries: number, signal: AbortSignal): Promise<void> {
+  let next = 0;
+  const revealSome = async () => {
+    while (next < entries) await revealOnce(suite, `bench-${next++}`, signal);
+  };
+  await Promise.all(Array.from({ length: 16 }, revealSome));
+}

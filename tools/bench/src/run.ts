@@ -1,9 +1,9 @@
 import { cpus, release, totalmem, type } from 'node:os';
 import { join, resolve } from 'node:path';
 import { drive, type Bench } from './bench.ts';
-import { measureAuditReads, measureEntryReads, measureWrites } from './calls.ts';
+import { measureAuditReads, measureEntryReads, measureFirstReveals, measureWrites } from './calls.ts';
 import { Counts } from './counts.ts';
-import { createEntry, revealOnce } from './entries.ts';
+import { createEntry, revealEach, revealOnce } from './entries.ts';
 import { growEntries, growRecords } from './growth.ts';
 import { measureLags } from './lag.ts';
 import { measureLedgerCosts } from './ledger-costs.ts';
@@ -93,6 +93,8 @@ const SECTIONS: readonly [Section, MeasureSection][] = [
       reveal.push(await revealLine(bench, ONE, USUAL));
       await growEntries(bench, FEW, entries, SMALL);
       reveal.push(await revealLine(bench, ONE, USUAL));
+      calls.push(...(await measureFirstReveals(bench, entries)));
+      await revealEach(bench.suite, entries, bench.signal);
       reveal.push(await revealLine(bench, { ...ONE, handler: 'bench-{n}', revealed: entries }, USUAL));
       calls.push(...(await measureEntryReads(bench)));
     },

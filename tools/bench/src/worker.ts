@@ -149,7 +149,7 @@ async function prove({ auditUrl, organizationId, count }: Tasks['prove']['task']
   const proveRecord = await loadProveRecord();
   const { rows } = await pool.query<{ id: string }>(
     `SELECT record_id AS id FROM ledger_records WHERE organization_id = $1 AND leaf_index IN (
-       SELECT floor(random() * (SELECT max(leaf_index) FROM ledger_records WHERE organization_id = $1)) FROM generate_series(1, $2)) ORDER BY random()`,
+       SELECT floor(random() * (SELECT max(leaf_index) FROM ledger_records WHERE organization_id = $1))::bigint FROM generate_series(1, $2)) ORDER BY random()`,
     [organizationId, count],
   );
   const timesMs: number[] = [];

@@ -5,7 +5,11 @@ import type { KnownPolicy } from '../domain/decide-reveal.ts';
 
 /** The oldest policy that a refusal may be decided on, in milliseconds (design rule 2). */
 export const REFUSAL_MAX_AGE_MS = 250;
-const MAX_POLICIES = 10_000;
+/** Most that is kept, in bytes: more than 100,000 policies with short whitelists. */
+const MAX_BYTES = 192 * 1_048_576;
+/** What a policy takes beside its whitelist, and for each of its ranges, in bytes, measured. */
+const POLICY_BYTES = 1_700;
+const RANGE_BYTES = 128;
 
 export interface PolicyKey {
   organizationId: Id;
@@ -26,7 +30,7 @@ export interface Peer {
  * so it asks again first. What does not exist is not kept.
  */
 export class PolicyCache {
-  readonly #policies = new LRUCache<string, KnownPolicy>({ max: MAX_POLICIES });
+  readonly #policies = new LRUCache<string, KnownPolicy>({ maxSize: MAX_BYTES });
   readonly lookups = { hit: 0, miss: 0 };
   readonly #asking = new Map<string, Promise<KnownPolicy | null>>();
 
@@ -55,7 +59,7 @@ export class PolicyCache {
       return null;
     }
     const known = { ...policy, allows: compileWhitelist(policy.whitelist.map(parseRange)), askedAt };
-    this.#policies.set(keyText(key), known);
+    this.#policies.set(keyText(key), known, { size: POLICY_BYTES + policy.whitelist.length * RANGE_BYTES });
     return known;
   }
 

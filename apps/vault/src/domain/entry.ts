@@ -30,6 +30,9 @@ export interface Entry {
   deletedAt: string | null;
 }
 
+/** An entry without the list of its versions. */
+export type EntryState = Omit<Entry, 'versions'>;
+
 type Changeable = Pick<Entry, 'name' | 'whitelist' | 'properties' | 'enabled' | 'expiresAt'>;
 
 interface Change {
@@ -102,7 +105,7 @@ function created({
   };
 }
 
-export function toConfiguration(entry: Entry): EntryConfiguration {
+export function toConfiguration(entry: EntryState): EntryConfiguration {
   const { id, name, handler, whitelist, properties, environment, enabled, expiresAt, currentVersion, revision, createdAt, updatedAt } =
     entry;
   return {
@@ -121,7 +124,7 @@ export function toConfiguration(entry: Entry): EntryConfiguration {
   };
 }
 
-export function toPolicy({ id, revision, whitelist, enabled, expiresAt, currentVersion }: Entry): Policy {
+export function toPolicy({ id, revision, whitelist, enabled, expiresAt, currentVersion }: EntryState): Policy {
   return {
     entryId: id,
     revision,

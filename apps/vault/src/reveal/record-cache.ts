@@ -5,7 +5,7 @@ import { toPolicy } from '../domain/entry.ts';
 import type { PreparedContent } from '@kms/envelope';
 import { openContent, type SealedContent } from '../keys/content-sealer.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
-import { fromRow, SELECT_ENTRY, type EntryRow } from '../write/entry-store.ts';
+import { stateFromRow, type StateRow } from '../write/entry-store.ts';
 
 export interface RecordKey {
   organizationId: Id;
@@ -22,14 +22,19 @@ export interface RevealRecord {
   content: { version: number; encoding: Encoding; prepared: PreparedContent } | null;
 }
 
-const MAX_RECORDS = 10_000;
+/** Most that is kept, in bytes: more than 100,000 small contents. */
+const MAX_BYTES = 384 * 1_048_576;
+/** What a record takes beside its content and whitelist, in bytes, measured: its objects, its key, its place in the cache. */
+const RECORD_BYTES = 3_700;
+/** And for each range of its whitelist. */
+const RANGE_BYTES = 64;
 
 /**
  * Records of entries that were revealed lately, still encrypted. They may be of an older revision for as long as nobody asks with a newer
  * one: that is safe because the commit of a reveal is fenced by the stored revision, and a broken fence comes back here as `forget`.
  */
 export class RecordCache {
-  readonly #records = new LRUCache<string, Promise<RevealRecord | null>>({ max: MAX_RECORDS });
+  readonly #records: LRUCache<string, RevealRecord>;
   readonly lookups = { hit: 0, miss: 0 };
   /** Records that are being read, and the reading that begins after it for those who came too late for this one. */
   readonly #readings = new Map<string, { now: Promise<RevealRecord | null>; next: Promise<RevealRecord | null> | null }>();
@@ -37,11 +42,15 @@ export class RecordCache {
   constructor(
     readonly pool: pg.Pool,
     readonly keyRing: KeyRing,
-  ) {}
+    maxBytes = MAX_BYTES,
+  ) {
+    this.#records = new LRUCache({ maxSize: maxBytes });
+  }
 
   /** The record, from memory if it has the revision asked for, else read now. `null`: there is no such entry. */
   async get(key: RecordKey, revision: number): Promise<RevealRecord | null> {
-    const cached = await this.#records.get(keyText(key));
+    const text = keyText(key);
+    const cached = this.#records.get(text) ?? (await this.#readings.get(text)?.now);
     const isKnown = cached?.policy.revision === revision;
     this.lookups[isKnown ? 'hit' : 'miss'] += 1;
     return isKnown ? cached : this.reload(key);
@@ -60,7 +69,8 @@ export class RecordCache {
   }
 
   #begin(key: RecordKey, text: string): Promise<RevealRecord | null> {
-    const now = this.#readAndKeep(key, text);
+    this.#records.delete(text);
+    const now = this.#read(key);
     const reading = { now, next: null };
     this.#readings.set(text, reading);
     const forget = () => {
@@ -70,43 +80,38 @@ export class RecordCache {
     return now;
   }
 
-  async #readAndKeep(key: RecordKey, text: string): Promise<RevealRecord | null> {
-    const reading = this.#read(key);
-    this.#records.set(text, reading);
-    try {
-      const record = await reading;
-      if (record === null) this.#records.delete(text);
-      return record;
-    } catch (error) {
-      this.#records.delete(text);
-      throw error;
-    }
-  }
-
+  /** Reads and keeps it. */
   async #read({ organizationId, environment, handler, version }: RecordKey): Promise<RevealRecord | null> {
-    const { rows } = await this.pool.query<EntryRow>({
-      name: 'read-entry',
-      text: `${SELECT_ENTRY} WHERE organization_id = $1 AND environment = $2 AND handler = $3 AND deleted_at IS NULL`,
-      values: [organizationId, environment, handler],
+    const { rows } = await this.pool.query<RecordRow>({
+      name: 'read-record',
+      text: `SELECT entries.*, number, encoding, organization_key_id, data_key_id, wrapped_data_key, sealed
+             FROM entries
+             LEFT JOIN entry_versions ON entry_versions.entry_id = entries.id AND number = coalesce($4, current_version)
+             LEFT JOIN sealed_contents ON sealed_contents.entry_id = entries.id AND sealed_contents.version = number
+             WHERE organization_id = $1 AND environment = $2 AND handler = $3 AND deleted_at IS NULL`,
+      values: [organizationId, environment, handler, version],
     });
-    if (rows[0] === undefined) return null;
-    const entry = fromRow(rows[0]);
-    const number = version ?? entry.currentVersion;
-    const encoding = entry.versions.find((candidate) => candidate.number === number)?.encoding;
-    if (encoding === undefined) return { policy: toPolicy(entry), content: null };
-    const prepared = await this.#prepare({ organizationId, entryId: entry.id, version: number });
-    return { policy: toPolicy(entry), content: prepared && { version: number, encoding, prepared } };
+    const row = rows[0];
+    if (row === undefined) return null;
+    const policy = toPolicy(stateFromRow(row));
+    const content = row.sealed === null ? null : await this.#prepare(organizationId, row);
+    const record = { policy, content };
+    this.#records.set(keyText({ organizationId, environment, handler, version }), record, { size: sizeOf(row) });
+    return record;
   }
 
-  async #prepare(context: { organizationId: Id; entryId: Id; version: number }): Promise<PreparedContent | null> {
-    const { rows } = await this.pool.query<SealedContent>({
-      name: 'read-content',
-      text: 'SELECT organization_key_id, data_key_id, wrapped_data_key, sealed FROM sealed_contents WHERE entry_id = $1 AND version = $2',
-      values: [context.entryId, context.version],
-    });
-    return rows[0] === undefined ? null : openContent(this.pool, this.keyRing, context, rows[0]);
+  async #prepare(organizationId: Id, row: ContentRow): Promise<RevealRecord['content']> {
+    const { id: entryId, number: version, encoding } = row;
+    return { version, encoding, prepared: await openContent(this.pool, this.keyRing, { organizationId, entryId, version }, row) };
   }
 }
+
+type ContentRow = StateRow & SealedContent & { number: number; encoding: Encoding };
+/** An entry with one of its versions and that version's content, where there is one. */
+type RecordRow = ContentRow | (StateRow & { sealed: null });
+
+/** What a record takes in memory, in bytes. */
+const sizeOf = ({ sealed, whitelist }: RecordRow) => RECORD_BYTES + (sealed?.length ?? 0) + whitelist.length * RANGE_BYTES;
 
 const keyText = ({ organizationId, environment, handler, version }: RecordKey) =>
   `${organizationId}/${environment}/${handler}/${version ?? ''}`;

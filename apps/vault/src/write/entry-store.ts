@@ -1,9 +1,9 @@
 import type { Encoding, Environment, Handler, Id } from '@kms/contracts';
 import type pg from 'pg';
-import type { Entry, EntryVersion } from '../domain/entry.ts';
+import type { Entry, EntryState, EntryVersion } from '../domain/entry.ts';
 
-/** An entry's row with its versions, as PostgreSQL answers it. */
-export interface EntryRow {
+/** An entry's row, as PostgreSQL answers it. */
+export interface StateRow {
   id: Id;
   organization_id: Id;
   environment: Environment;
@@ -18,6 +18,10 @@ export interface EntryRow {
   created_at: Date;
   updated_at: Date;
   deleted_at: Date | null;
+}
+
+/** An entry's row with its versions. */
+export interface EntryRow extends StateRow {
   versions: { number: number; encoding: Encoding; created_at: string }[];
 }
 
@@ -26,7 +30,7 @@ export const SELECT_ENTRY = `SELECT entries.*, (
     FROM entry_versions WHERE entry_id = entries.id) AS versions
   FROM entries`;
 
-export function fromRow(row: EntryRow): Entry {
+export function stateFromRow(row: StateRow): EntryState {
   return {
     id: row.id,
     organizationId: row.organization_id,
@@ -38,12 +42,16 @@ export function fromRow(row: EntryRow): Entry {
     enabled: row.enabled,
     expiresAt: row.expires_at?.toISOString() ?? null,
     currentVersion: row.current_version,
-    versions: row.versions.map(({ number, encoding, created_at }) => ({ number, encoding, createdAt: new Date(created_at).toISOString() })),
     revision: Number(row.revision),
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),
     deletedAt: row.deleted_at?.toISOString() ?? null,
   };
+}
+
+export function fromRow(row: EntryRow): Entry {
+  const versions = row.versions.map(({ number, encoding, created_at }) => ({ number, encoding, createdAt: new Date(created_at).toISOString() }));
+  return { ...stateFromRow(row), versions };
 }
 
 /** The entry under a handler, deleted or not, locked until the transaction ends. */
