@@ -31,10 +31,16 @@ const environment = readFileSync(join(root, '.env.example'), 'utf8')
 
 const secrets = join(folder, 'secrets');
 mkdirSync(secrets, { mode: 0o700 });
-writeFileSync(join(secrets, 'root.key'), `${randomBytes(32).toString('base64')}\n`, { mode: 0o600, flag: 'wx', flush: true });
+for (const name of ['root.key', 'log-wrapping.key'])
+  writeFileSync(join(secrets, name), `${randomBytes(32).toString('base64')}\n`, { mode: 0o600, flag: 'wx', flush: true });
 const made = spawnSync(process.execPath, [keyMaker], {
-  env: { LOG_KEY_PATH: join(secrets, 'log.key'), ...(process.env.DEPLOYMENT && { DEPLOYMENT: process.env.DEPLOYMENT }) },
-  stdio: ['ignore', 'inherit', 'inherit'],
+  env: {
+    LOG_KEY_PATH: join(secrets, 'log.key'),
+    LOG_WRAPPING_KEY_FILE: join(secrets, 'log-wrapping.key'),
+    ...(process.env.DEPLOYMENT && { DEPLOYMENT: process.env.DEPLOYMENT }),
+  },
+  stdio: ['ignore', 'pipe', 'inherit'],
+  encoding: 'utf8',
 });
 if (made.status !== 0) {
   rmSync(secrets, { recursive: true });
@@ -45,15 +51,14 @@ const witness = spawnSync(process.execPath, [witnessKeyMaker], {
   stdio: ['ignore', 'pipe', 'inherit'],
   encoding: 'utf8',
 });
-const { parseLogKeys } = await import('../../apps/audit/dist/checkpoint/log-keys.js');
-const logKeys = parseLogKeys(readFileSync(join(secrets, 'log.key'), 'utf8')).verifierKeys;
+const logKey = made.stdout.trim();
 writeFileSync(join(secrets, 'witness.pub'), witness.stdout, { flag: 'wx', flush: true });
-const logs = logKeys.map((key) => `${key.split('+', 1)[0]}/* ${key}\n`).join('');
-writeFileSync(join(secrets, 'witness.logs'), logs, { flag: 'wx', flush: true });
+writeFileSync(join(secrets, 'witness.logs'), `${logKey.split('+', 1)[0]}/* ${logKey}\n`, { flag: 'wx', flush: true });
 const { formatApiKey, SECRET_BYTES } = await import('../../apps/gateway/dist/domain/api-key.js');
 const adminKey = formatApiKey('production', createIdGenerator({ now: Date.now, randomBytes })(), randomBytes(SECRET_BYTES));
 writeFileSync(join(secrets, 'admin.key'), `${adminKey}\n`, { mode: 0o600, flag: 'wx', flush: true });
 // Compose mounts the files as they are, for a user who is not their owner; the folder around them lets nobody else in.
-for (const name of ['root.key', 'log.key', 'admin.key', 'witness.key', 'witness.logs']) chmodSync(join(secrets, name), 0o444);
+for (const name of ['root.key', 'log-wrapping.key', 'log.key', 'admin.key', 'witness.key', 'witness.logs'])
+  chmodSync(join(secrets, name), 0o444);
 writeFileSync(join(folder, '.env'), environment, { mode: 0o600, flag: 'wx', flush: true });
 process.stdout.write(`Made ${join(folder, '.env')} and the keys in ${secrets}. Keep both: the data cannot be used without them.\n`);

@@ -1,9 +1,9 @@
 import { Id } from '@kms/contracts';
 import { DatabaseUrl, MONITOR_VARIABLES, Port, SharedSecret, StartupError } from '@kms/platform';
 import { z } from 'zod';
-import { LogKey } from './checkpoint/log-keys.ts';
 import { WitnessClient } from './checkpoint/witness-client.ts';
 import { NO_WITNESSES, WitnessList, Witnesses } from './checkpoint/witnesses.ts';
+import { WrappingKey } from './checkpoint/wrapping-key.ts';
 
 /** The audit service's environment. */
 export const AuditConfiguration = z.object({
@@ -12,8 +12,10 @@ export const AuditConfiguration = z.object({
   RPC_PORT: Port,
   RPC_SECRET: SharedSecret,
   OPERATOR_ORGANIZATION_ID: Id,
-  /** What checkpoints are signed with, best from a file: `LOG_KEY_FILE`. */
-  LOG_KEY: LogKey,
+  /** What checkpoints are signed with, wrapped, best from a file: `LOG_KEY_FILE`. */
+  LOG_KEY: z.string(),
+  /** What it is wrapped by. */
+  LOG_WRAPPING_KEY: WrappingKey,
   /** Where the last checkpoint of each log is kept: a folder that is not restored together with the database. */
   LOG_STATE_DIRECTORY: z.string(),
   /** Who cosigns checkpoints before they are published; nobody by default. */

@@ -7,6 +7,7 @@ import { ErrorsToTransport, FramesServer, observeCalls } from '@kms/rpc';
 import { NestFactory } from '@nestjs/core';
 import { AuditConfiguration, witnessesOf } from './audit.config.ts';
 import { AuditModule } from './audit.module.ts';
+import { openLogKeys } from './checkpoint/log-key-file.ts';
 import { PublishCheckpoints } from './checkpoint/publish-checkpoints.ts';
 import { SendCheckpoints } from './checkpoint/send-checkpoints.ts';
 import { showCheckpoints } from './checkpoint/show-checkpoints.ts';
@@ -23,11 +24,13 @@ await runService('audit', async (logger, fail, monitor) => {
     RPC_PORT: port,
     RPC_SECRET: secret,
     OPERATOR_ORGANIZATION_ID: operatorOrganizationId,
-    LOG_KEY: keys,
+    LOG_KEY: logKeys,
+    LOG_WRAPPING_KEY: wrappingKey,
     LOG_STATE_DIRECTORY: stateDirectory,
   } = configuration;
   const witnesses = witnessesOf(configuration);
   const connection = kafkaConnection(process.env);
+  const keys = await openLogKeys(logKeys, process.env['LOG_KEY_FILE'] || undefined, wrappingKey, logger);
   await monitor.listen(configuration);
   await assertServiceSchema(url, AUDIT_MIGRATIONS);
   const kept = new KeptFiles(stateDirectory);

@@ -27,6 +27,7 @@ const ONCE = ['topic', 'migrate-vault', 'migrate-audit', 'migrate-gateway', 'boo
 
 const compose = parse(readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8'), { merge: true }) as {
   services: Record<string, ComposeService>;
+  secrets: Record<string, { file: string }>;
 };
 const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8');
 
@@ -78,8 +79,7 @@ function environmentOf(name: string): Record<string, string> {
       .replace(/^700[123]$|^3000$/, () => String(ports[name]))
       .replace(/^9464$/, () => String(watched[name]))
       .replace('0.0.0.0', '127.0.0.1')
-      .replace('/run/secrets/', join(folder, 'secrets/'))
-      .replace(/_(key|logs)$/, '.$1')
+      .replace(/^\/run\/secrets\/([a-z_]+)$/, (_, secret: string) => join(folder, compose.secrets[secret]?.file ?? 'none'))
       .replace('/state', join(folder, 'state', name));
   const given = Object.entries(compose.services[name]?.environment ?? {}).map(([variable, value]) => [variable, here(String(value))]);
   return { PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', ...(Object.fromEntries(given) as Record<string, string>) };

@@ -178,7 +178,7 @@ describe('the suite', () => {
   });
 
   it('keeps its secrets to itself', () => {
-    for (const file of ['admin.json', 'secrets.json', 'root.key', 'log.key', 'admin.key'])
+    for (const file of ['admin.json', 'secrets.json', 'root.key', 'log-wrapping.key', 'log.key', 'admin.key'])
       expect(statSync(join(suite.home, file)).mode & 0o777).toBe(0o600);
   });
 });

@@ -1,6 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { contentAssociatedData, encodeFields, keyAssociatedData, type ContentContext, type KeyContext } from './context.ts';
+import {
+  contentAssociatedData,
+  encodeFields,
+  keyAssociatedData,
+  type ContentContext,
+  type DataKeyContext,
+  type KeyContext,
+  type OrganizationKeyContext,
+} from './context.ts';
 import { EnvelopeError } from './envelope-error.ts';
 
 const hexId = fc.uint8Array({ minLength: 12, maxLength: 12 }).map((bytes) => Buffer.from(bytes).toString('hex'));
@@ -22,9 +30,21 @@ describe('encodeFields', () => {
 
 describe('the associated data', () => {
   it('of two contexts, purposes, formats or key ids are never the same', () => {
-    const key: fc.Arbitrary<KeyContext> = fc.oneof(
+    const key: fc.Arbitrary<DataKeyContext | OrganizationKeyContext> = fc.oneof(
       fc.record({ purpose: fc.constant('organization-key' as const), keyId: hexId, organizationId: hexId }),
       fc.record({ purpose: fc.constant('data-key' as const), keyId: hexId, organizationId: hexId, entryId: hexId, version }),
+    );
+    fc.assert(
+      fc.property(hexId, fc.array(fc.string()), version, (wrappingKeyId, publicKeys, place) => {
+        const context: KeyContext = { purpose: 'log-key', publicKeys, place };
+        expect(readFields(keyAssociatedData('dkw1', wrappingKeyId, context))).toEqual([
+          'dkw1',
+          'log-key',
+          wrappingKeyId,
+          String(place),
+          ...publicKeys,
+        ]);
+      }),
     );
     fc.assert(
       fc.property(hexId, key, (wrappingKeyId, context) => {

@@ -19,7 +19,16 @@ export interface DataKeyContext {
   readonly version: number;
 }
 
-export type KeyContext = OrganizationKeyContext | DataKeyContext;
+/** Where the wrap of a log key belongs: among the keys that the audit log is signed with. */
+export interface LogKeyContext {
+  readonly purpose: 'log-key';
+  /** The public keys of all keys that are kept together, as they are written, in their order: none can be left out or come elsewhere. */
+  readonly publicKeys: readonly string[];
+  /** Which of them is the one that is wrapped, from 1. */
+  readonly place: number;
+}
+
+export type KeyContext = OrganizationKeyContext | DataKeyContext | LogKeyContext;
 
 /** Where a version's sealed content belongs. */
 export interface ContentContext {
@@ -33,11 +42,14 @@ const ID = /^[0-9a-f]{24}$/;
 const LENGTH_BYTES = 4;
 
 /**
- * The associated data of a wrapped key: `format, purpose, wrapping key's id, key's id, organization`, and for a data key `entry, version`
- * after them, encoded by {@link encodeFields}. Throws an `invalid-argument` {@link EnvelopeError} for an id or a version that is none.
+ * The associated data of a wrapped key: `format, purpose, wrapping key's id`, then `key's id, organization`, and for a data key `entry,
+ * version` after them, or for a log key `place` and all public keys; encoded by {@link encodeFields}. Throws an `invalid-argument`
+ * {@link EnvelopeError} for an id, a version or a place that is none.
  */
 export function keyAssociatedData(format: string, wrappingKeyId: string, context: KeyContext): Buffer {
-  const fields = [format, context.purpose, id(wrappingKeyId), id(context.keyId), id(context.organizationId)];
+  const fields = [format, context.purpose, id(wrappingKeyId)];
+  if (context.purpose === 'log-key') return encodeFields([...fields, decimal(context.place), ...context.publicKeys]);
+  fields.push(id(context.keyId), id(context.organizationId));
   if (context.purpose === 'data-key') fields.push(id(context.entryId), decimal(context.version));
   return encodeFields(fields);
 }
@@ -71,7 +83,8 @@ export function id(text: string): string {
   return text;
 }
 
-function decimal(version: number): string {
-  if (!Number.isSafeInteger(version) || version < 1) throw new EnvelopeError('invalid-argument', 'A version must be an integer from 1.');
-  return String(version);
+function decimal(number: number): string {
+  if (!Number.isSafeInteger(number) || number < 1)
+    throw new EnvelopeError('invalid-argument', 'A version or a place must be an integer from 1.');
+  return String(number);
 }

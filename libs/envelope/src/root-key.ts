@@ -1,21 +1,24 @@
-import type { OrganizationKeyContext } from './context.ts';
+import type { LogKeyContext, OrganizationKeyContext } from './context.ts';
 import { EnvelopeError } from './envelope-error.ts';
 import { deriveFromKey, KEY_BYTES, KEY_ID_BYTES, requireKey, systemRandomBytes, type RandomBytes } from './key.ts';
 import { unwrapKey, wrapKey } from './wrapped-key.ts';
 
+/** What is wrapped under a root key, and nothing between. */
+export type RootKeyContext = OrganizationKeyContext | LogKeyContext;
+
 /**
- * Where the root key lives: in this process, or in a device or service that never lets it out. It wraps organizations' keys,
- * nothing else.
+ * Where a root key lives: in this process, or in a device or service that never lets it out. The vault's wraps organizations' keys, the
+ * audit service's wraps log keys, nothing else.
  * Both calls reject with an {@link EnvelopeError}, with the codes of {@link unwrapKey} and {@link wrapKey}; a provider outside of this
  * process also rejects when it is not reached, with an error of its own, and MUST NOT then answer with anything.
  */
 export interface RootKeyProvider {
   /** 24 lower-case hexadecimal digits. Every wrap names it, so that the wrap of another root key is told apart (`wrong-key-id`). */
   readonly keyId: string;
-  /** Wraps an organization's key of 32 bytes. */
-  wrap(key: Uint8Array, context: OrganizationKeyContext): Promise<Buffer>;
+  /** Wraps a key of 32 bytes. */
+  wrap(key: Uint8Array, context: RootKeyContext): Promise<Buffer>;
   /** Unwraps what {@link wrap} made for the same context: 32 bytes, to be zeroized by the caller. */
-  unwrap(wrapped: Uint8Array, context: OrganizationKeyContext): Promise<Buffer>;
+  unwrap(wrapped: Uint8Array, context: RootKeyContext): Promise<Buffer>;
 }
 
 /** A root key of 32 bytes in this process's memory. */
@@ -35,11 +38,11 @@ export class LocalRootKey implements RootKeyProvider {
     this.#random = random;
   }
 
-  async wrap(key: Uint8Array, context: OrganizationKeyContext): Promise<Buffer> {
+  async wrap(key: Uint8Array, context: RootKeyContext): Promise<Buffer> {
     return wrapKey({ wrappingKey: this.#key, wrappingKeyId: this.keyId, key, context }, this.#random);
   }
 
-  async unwrap(wrapped: Uint8Array, context: OrganizationKeyContext): Promise<Buffer> {
+  async unwrap(wrapped: Uint8Array, context: RootKeyContext): Promise<Buffer> {
     return unwrapKey({ wrappingKey: this.#key, wrappingKeyId: this.keyId, wrapped, context });
   }
 }

@@ -76,6 +76,11 @@ export function prepareRecord({ format, key, keyId, associatedData }: Sealing, r
   return () => open(secretKey, sealed.nonce, associatedData, ciphertext, sealed.tag);
 }
 
+/** The id of the key that a record says it is sealed under: nothing vouches for it before it is opened. Throws `format`. */
+export function sealedUnder(format: FormatName, record: Uint8Array): string {
+  return parseRecord(format, record).keyId;
+}
+
 function open(key: KeyObject, nonce: Uint8Array, associatedData: Uint8Array, ciphertext: Uint8Array, tag: Uint8Array): Buffer {
   // Without authTagLength a tag of 4 bytes would be taken.
   const decipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });

@@ -1,7 +1,7 @@
 import { createCipheriv, createHash, createHmac } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import type { ContentContext, KeyContext } from './context.ts';
+import type { ContentContext, DataKeyContext, KeyContext, OrganizationKeyContext } from './context.ts';
 import { EnvelopeError, type EnvelopeErrorCode } from './envelope-error.ts';
 import { parseRootKey, rootKeyId } from './root-key.ts';
 import { prepareContent, sealContent } from './sealed-content.ts';
@@ -63,15 +63,15 @@ const KEY = bytes('key', 32);
 const OTHER_KEY = bytes('other key', 32);
 const KEY_ID = hexId('key');
 const CONTENT: ContentContext = { organizationId: hexId('organization'), entryId: hexId('entry'), version: 3 };
-const DATA_KEY: KeyContext = { purpose: 'data-key', keyId: hexId('data key'), ...CONTENT };
-const ORGANIZATION_KEY: KeyContext = {
+const DATA_KEY: DataKeyContext = { purpose: 'data-key', keyId: hexId('data key'), ...CONTENT };
+const ORGANIZATION_KEY: OrganizationKeyContext = {
   purpose: 'organization-key',
   keyId: hexId('organization key'),
   organizationId: CONTENT.organizationId,
 };
 
 /** The failures that both formats have. `good` opens with KEY in `context`; `reseal` makes it anew with something else in its place. */
-function failures<Context extends KeyContext | ContentContext>(
+function failures<Context extends DataKeyContext | ContentContext>(
   context: Context,
   good: Buffer,
   reseal: (changes: Partial<Sealing>) => Buffer,
@@ -132,7 +132,7 @@ function failures<Context extends KeyContext | ContentContext>(
 }
 
 type Refused<Context> = (name: string, error: EnvelopeErrorCode, changes: Partial<Vector<Context>>) => Vector<Context>;
-const entryFailures = <Context extends KeyContext | ContentContext>(context: Context, refused: Refused<Context>): Vector<Context>[] => [
+const entryFailures = <Context extends DataKeyContext | ContentContext>(context: Context, refused: Refused<Context>): Vector<Context>[] => [
   refused("another entry's record", 'authentication', { context: { ...context, entryId: hexId('other entry') } }),
   refused("another version's record", 'authentication', { context: { ...context, version: 4 } }),
   refused('version 0', 'invalid-argument', { context: { ...context, version: 0 } }),
@@ -153,7 +153,13 @@ function opened<Context>(name: string, sealing: Sealing, context: Context): Vect
 }
 
 function wrappedKeys(): Vector<KeyContext>[] {
-  const head = (context: KeyContext) => ['dkw1', context.purpose, KEY_ID, context.keyId, context.organizationId];
+  const head = (context: OrganizationKeyContext | DataKeyContext) => [
+    'dkw1',
+    context.purpose,
+    KEY_ID,
+    context.keyId,
+    context.organizationId,
+  ];
   const common = { format: 'dkw1', key: KEY, keyId: KEY_ID, nonce: bytes('wrap nonce', 12), plaintext: bytes('wrapped key', 32) };
   const organization: Sealing = { ...common, associatedData: associatedData(head(ORGANIZATION_KEY)) };
   const data: Sealing = { ...common, associatedData: associatedData([...head(DATA_KEY), CONTENT.entryId, CONTENT.version]) };
@@ -174,6 +180,39 @@ function wrappedKeys(): Vector<KeyContext>[] {
       expected: { error: 'authentication' },
     },
     { name: "a data key in the place of an organization's key", ...like, context: otherPurpose, expected: { error: 'authentication' } },
+  ];
+}
+
+const LOG_KEYS = ['example.org/audit+00000001+AQ==', 'example.org/audit+00000002+Ag=='];
+
+/** What wrapped keys have in common is in the other file: here is what a log key is bound to. */
+function wrappedLogKeys(): Vector<KeyContext>[] {
+  const context = (place: number, publicKeys = LOG_KEYS): KeyContext => ({ purpose: 'log-key', publicKeys, place });
+  const sealing = (place: number, publicKeys = LOG_KEYS): Sealing => ({
+    format: 'dkw1',
+    key: KEY,
+    keyId: KEY_ID,
+    nonce: bytes('log key nonce', 12),
+    plaintext: bytes('log key', 32),
+    associatedData: associatedData(['dkw1', 'log-key', KEY_ID, place, ...publicKeys]),
+  });
+  const like = { key: KEY.toString('hex'), keyId: KEY_ID, record: seal(sealing(1)).toString('hex') };
+  const refused = (name: string, other: KeyContext, error: EnvelopeErrorCode = 'authentication') => ({
+    name,
+    ...like,
+    context: other,
+    expected: { error },
+  });
+  return [
+    opened('a log key', sealing(1, LOG_KEYS.slice(0, 1)), context(1, LOG_KEYS.slice(0, 1))),
+    opened('the first of two log keys', sealing(1), context(1)),
+    opened('the second of two log keys', sealing(2), context(2)),
+    refused('in the place of the other', context(2)),
+    refused('the other one left out', context(1, LOG_KEYS.slice(0, 1))),
+    refused('the two exchanged', context(1, [...LOG_KEYS].reverse())),
+    refused('another beside it', context(1, [...LOG_KEYS, ...LOG_KEYS])),
+    refused("a log key in the place of an organization's key", ORGANIZATION_KEY),
+    refused('place 0', context(0), 'invalid-argument'),
   ];
 }
 
@@ -224,7 +263,12 @@ function rootKeys(): RootKeyVector[] {
   ];
 }
 
-const FILES = { 'wrapped-key.json': wrappedKeys(), 'sealed-content.json': sealedContents(), 'root-key.json': rootKeys() };
+const FILES = {
+  'wrapped-key.json': wrappedKeys(),
+  'wrapped-log-key.json': wrappedLogKeys(),
+  'sealed-content.json': sealedContents(),
+  'root-key.json': rootKeys(),
+};
 const written = (vectors: unknown) => `${JSON.stringify(vectors, null, 2)}\n`;
 const committed = <File extends keyof typeof FILES>(file: File) =>
   JSON.parse(readFileSync(new URL(file, FOLDER), 'utf8')) as (typeof FILES)[File];
@@ -259,13 +303,16 @@ describe('the committed vectors', () => {
 });
 
 describe('a wrapped key', () => {
-  it.each(named(committed('wrapped-key.json')))('%s', (_, { key, keyId, context, record, parts, expected }) => {
-    const wrapping = { wrappingKey: Buffer.from(key, 'hex'), wrappingKeyId: keyId, context };
-    const unwrap = () => ({ plaintext: unwrapKey({ ...wrapping, wrapped: Buffer.from(record, 'hex') }).toString('hex') });
-    expect(resultOf(unwrap)).toEqual(expected);
-    if (!parts || !('plaintext' in expected)) return;
-    expect(wrapKey({ ...wrapping, key: Buffer.from(expected.plaintext, 'hex') }, random(parts.nonce)).toString('hex')).toBe(record);
-  });
+  it.each(named([...committed('wrapped-key.json'), ...committed('wrapped-log-key.json')]))(
+    '%s',
+    (_, { key, keyId, context, record, parts, expected }) => {
+      const wrapping = { wrappingKey: Buffer.from(key, 'hex'), wrappingKeyId: keyId, context };
+      const unwrap = () => ({ plaintext: unwrapKey({ ...wrapping, wrapped: Buffer.from(record, 'hex') }).toString('hex') });
+      expect(resultOf(unwrap)).toEqual(expected);
+      if (!parts || !('plaintext' in expected)) return;
+      expect(wrapKey({ ...wrapping, key: Buffer.from(expected.plaintext, 'hex') }, random(parts.nonce)).toString('hex')).toBe(record);
+    },
+  );
 });
 
 describe('a sealed content', () => {

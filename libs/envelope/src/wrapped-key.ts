@@ -1,7 +1,7 @@
 import { keyAssociatedData, type KeyContext } from './context.ts';
 import { EnvelopeError } from './envelope-error.ts';
 import { KEY_BYTES, requireKey, systemRandomBytes, type RandomBytes } from './key.ts';
-import { prepareRecord, RECORD_OVERHEAD_BYTES, sealRecord } from './sealed-record.ts';
+import { prepareRecord, RECORD_OVERHEAD_BYTES, sealedUnder, sealRecord } from './sealed-record.ts';
 
 /** The name of the format; its layout stands in `sealed-record.ts`. Another layout is another name. */
 const FORMAT = 'dkw1';
@@ -32,4 +32,9 @@ export function unwrapKey(unwrap: { wrappingKey: Uint8Array; wrappingKeyId: stri
   const associatedData = keyAssociatedData(FORMAT, keyId, context);
   if (wrapped.length !== WRAPPED_KEY_BYTES) throw new EnvelopeError('format', `A wrapped key has ${WRAPPED_KEY_BYTES} bytes.`);
   return prepareRecord({ format: FORMAT, key, keyId, associatedData }, wrapped)();
+}
+
+/** The id of the key that a wrapped key says it is wrapped under, for people to read. Throws a `format` {@link EnvelopeError}. */
+export function wrappingKeyIdOf(wrapped: Uint8Array): string {
+  return sealedUnder(FORMAT, wrapped);
 }

@@ -208,9 +208,9 @@ export class System {
     return readFileSync(this.#home.path('admin.key'), 'utf8').trim();
   }
 
-  /** The key that checkpoints are signed with, as it is in its file. */
+  /** The public key of what checkpoints are signed with, which stands open in its file. */
   get logKey(): string {
-    return readFileSync(this.#home.path('log.key'), 'utf8');
+    return readFileSync(this.#home.path('log.key'), 'utf8').split(' ')[1] as string;
   }
 
   get brokers(): readonly string[] {

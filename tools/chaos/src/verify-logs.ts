@@ -1,15 +1,5 @@
 import { EvidenceError, verifyLog, type LogFiles } from '@kms/evidence';
-import {
-  ED25519_NOTE,
-  NODE_CRYPTOGRAPHY,
-  noteVerifier,
-  parseSignerKey,
-  parseTilePath,
-  TILE_WIDTH,
-  writeEntryBundle,
-  type NoteVerifier,
-  type Tile,
-} from '@kms/merkle';
+import { ED25519_NOTE, noteVerifier, parseTilePath, parseVerifierKey, TILE_WIDTH, writeEntryBundle, type Tile } from '@kms/merkle';
 import pg from 'pg';
 
 /** Older checkpoints that a log is compared with, spread over all that were signed. */
@@ -31,8 +21,8 @@ interface Log {
 }
 
 /**
- * Verifies each organization's log as an auditor does, from what the ledger's database keeps. `logKey` is the deployment's key, of which only
- * the public half is used. Answers a sentence for each log that is refused, or whose last records were not signed in time.
+ * Verifies each organization's log as an auditor does, from what the ledger's database keeps. `logKey` is the deployment's
+ * public key. Answers a sentence for each log that is refused, or whose last records were not signed in time.
  */
 export async function verifyLogs(url: string, logKey: string): Promise<string[]> {
   const pool = new pg.Pool({ connectionString: url, max: 4 });
@@ -54,16 +44,14 @@ async function signedLogs(pool: pg.Pool): Promise<Log[]> {
 
 async function verify(pool: pg.Pool, { organization, size, signed }: Log, logKey: string): Promise<string[]> {
   if (size !== signed) return [`The log of ${organization} has ${size} records, and ${signed} of them are under a checkpoint.`];
-  const signer = parseSignerKey(logKey.trim());
-  const { publicKey } = NODE_CRYPTOGRAPHY.ed25519.signingKey(signer.seed);
-  const logKeys: NoteVerifier[] = [noteVerifier({ name: signer.name, type: ED25519_NOTE.type, publicKey }, [ED25519_NOTE])];
+  const key = parseVerifierKey(logKey);
   const notes = await pool.query<{ note: Buffer }>('SELECT note FROM ledger_checkpoints WHERE organization_id = $1 ORDER BY size', [
     organization,
   ]);
   const step = Math.ceil(notes.rows.length / MOST_KNOWN);
   const known = notes.rows.filter((_, index) => index % step === 0).map(({ note }) => note);
   try {
-    const policy = { origin: `${signer.name}/${organization}`, logKeys };
+    const policy = { origin: `${key.name}/${organization}`, logKeys: [noteVerifier(key, [ED25519_NOTE])] };
     await verifyLog(new LedgerFiles(pool, organization), { policy, known });
     return [];
   } catch (error) {

@@ -27,7 +27,7 @@ export interface Home {
 }
 
 /** What only an installation that has run leaves in its folder. */
-const TRACES = ['root.key', 'log.key', 'checkpoints', 'admin.key', 'admin.json', 'postgres'];
+const TRACES = ['root.key', 'log-wrapping.key', 'log.key', 'checkpoints', 'admin.key', 'admin.json', 'postgres'];
 
 /** Opens a home whose folder is there and locked, and on the first start makes its secrets. Throws StartupError. */
 export async function openHome(directory: string, organizationId: () => string): Promise<Home> {

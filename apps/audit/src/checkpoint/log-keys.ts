@@ -8,8 +8,8 @@ import {
   writeVerifierKey,
   type CheckpointPolicy,
   type NoteSigner,
+  type SignerKey,
 } from '@kms/merkle';
-import { z } from 'zod';
 
 /** The keys that this deployment's logs are signed with: one for all organizations, two while one takes the other's place. */
 export interface LogKeys {
@@ -24,12 +24,14 @@ export interface LogKeys {
 
 const MAX_KEYS = 2;
 
-/** Reads one or two signer keys (C2SP signed-note, one a line) of one name, `<deployment>/audit`. Throws {@link MerkleError}. */
-export function parseLogKeys(text: string): LogKeys {
-  const keys = text
-    .trim()
-    .split('\n')
-    .map((line) => parseSignerKey(line));
+/** Reads signer keys (C2SP signed-note), one a line. Throws a {@link MerkleError}, which quotes nothing of them. */
+export function parseSignerKeys(text: string): SignerKey[] {
+  const lines = text.trim().split('\n');
+  return lines.map((line) => parseSignerKey(line));
+}
+
+/** What signs with one or two Ed25519 keys of one name, `<deployment>/audit`. Throws a `format` {@link MerkleError} for others. */
+export function logKeysOf(keys: readonly SignerKey[]): LogKeys {
   const [name = ''] = keys.map((key) => key.name);
   if (keys.length > MAX_KEYS || keys.some((key) => key.name !== name || key.type !== ED25519_NOTE.type))
     throw new MerkleError('format', 'The log keys must be one or two Ed25519 keys of the same name.');
@@ -44,14 +46,3 @@ export function parseLogKeys(text: string): LogKeys {
     policy: (organizationId) => ({ origin: origin(organizationId), logKeys }),
   };
 }
-
-/** `LOG_KEY`: what {@link parseLogKeys} reads. */
-export const LogKey = z.string().transform((text, context) => {
-  try {
-    return parseLogKeys(text);
-  } catch (error) {
-    if (!(error instanceof MerkleError)) throw error;
-    context.addIssue({ code: 'custom', message: error.message.replace(/\.$/, '') });
-    return z.NEVER;
-  }
-});

@@ -3,12 +3,16 @@ import { ED25519_NOTE, writeSignerKey } from '@kms/merkle';
 import { createLogger } from '@kms/platform';
 import type pg from 'pg';
 import { AppendBatch } from '../ingest/append-batch.ts';
+import { logKeysOf, parseSignerKeys } from './log-keys.ts';
 
 export const ORGANIZATION = '1'.repeat(24);
 
 /** A signer key of the deployment `example.org`, always the same for one seed. */
 export const signerKey = (seed: number) =>
   writeSignerKey({ name: 'example.org/audit', type: ED25519_NOTE.type, seed: Buffer.alloc(32, seed) });
+
+/** What signs with the keys of a text. */
+export const parseLogKeys = (text: string) => logKeysOf(parseSignerKeys(text));
 
 /** Each organization has a writer of its own. */
 function event(organizationId: Id, sequence: number): Buffer {

@@ -9,8 +9,7 @@ import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/te
 import type pg from 'pg';
 import { AUDIT_MIGRATIONS, auditGrants } from '../migrations/index.ts';
 import { readCheckpoint } from '../proofs/prove.ts';
-import { append, ORGANIZATION, signerKey } from './log.fixture.ts';
-import { parseLogKeys } from './log-keys.ts';
+import { append, ORGANIZATION, parseLogKeys, signerKey } from './log.fixture.ts';
 import { PublishCheckpoints } from './publish-checkpoints.ts';
 import { NO_WITNESSES } from './witnesses.ts';
 

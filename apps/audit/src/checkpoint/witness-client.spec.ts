@@ -15,8 +15,7 @@ import {
   type NodeReader,
   type Note,
 } from '@kms/merkle';
-import { signerKey } from './log.fixture.ts';
-import { parseLogKeys } from './log-keys.ts';
+import { parseLogKeys, signerKey } from './log.fixture.ts';
 import type { SignedCheckpoint } from './sign-checkpoint.ts';
 import { WitnessClient, type WitnessErrorCode } from './witness-client.ts';
 import { Witnesses } from './witnesses.ts';

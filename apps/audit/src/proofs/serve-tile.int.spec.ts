@@ -20,7 +20,7 @@ import { createLogger, KeptFiles } from '@kms/platform';
 import { createPool, migrate } from '@kms/postgres';
 import { startTestPostgres, type TestPostgres } from '@kms/testing';
 import type pg from 'pg';
-import { parseLogKeys } from '../checkpoint/log-keys.ts';
+import { parseLogKeys } from '../checkpoint/log.fixture.ts';
 import { PublishCheckpoints } from '../checkpoint/publish-checkpoints.ts';
 import { NO_WITNESSES } from '../checkpoint/witnesses.ts';
 import { AppendBatch } from '../ingest/append-batch.ts';
