@@ -9,6 +9,8 @@ import {
   type LedgerQueryRequest,
   type ProofReply,
   type ProofRequest,
+  type SettleParkedReply,
+  type SettleParkedRequest,
   type TileReply,
   type TileRequest,
   type WatermarksReply,
@@ -20,6 +22,7 @@ import type pg from 'pg';
 import type { LogKeys } from './checkpoint/log-keys.ts';
 import type { Witnesses } from './checkpoint/witnesses.ts';
 import { readCompleteness } from './completeness/read-completeness.ts';
+import { settleParked } from './completeness/settle-parked.ts';
 import { proveExtension, proveRecord, readCheckpoint } from './proofs/prove.ts';
 import { serveTile } from './proofs/serve-tile.ts';
 import { queryLedger } from './query/query-ledger.ts';
@@ -41,6 +44,11 @@ export class LedgerController {
   @MessagePattern(LedgerCall.Watermarks)
   watermarks(request: WatermarksRequest): Promise<WatermarksReply> {
     return readWatermarks(this.pool, request);
+  }
+
+  @MessagePattern(LedgerCall.SettleParked)
+  settleParked(request: SettleParkedRequest): Promise<SettleParkedReply> {
+    return settleParked(this.pool, request);
   }
 
   @MessagePattern(LedgerCall.Query)

@@ -78,6 +78,7 @@ await runService('audit', async (logger, fail, monitor) => {
   showCheckpoints(monitor.metrics, pool, checkpoints);
   const { metrics } = monitor;
   metrics.gauge('kms_chain_breaks', 'Events in the ledger that do not follow from the one before', () => [{ value: chains.chainBreaks }]);
+  metrics.gauge('kms_parked_events', 'Events that are in the ledger as parked messages only', () => [{ value: chains.parkedEvents }]);
   metrics.gauge('kms_writers_with_old_gaps', 'Writers of which events are missing for more than a minute', () => [
     { value: chains.writersWithOldGaps },
   ]);

@@ -22,6 +22,7 @@ export const LedgerCall = {
   Consistency: 'ledger.consistency',
   Tile: 'ledger.tile',
   Completeness: 'ledger.completeness',
+  SettleParked: 'ledger.settle-parked',
 } as const;
 
 /** Who asks, as the gateway found out; the vault records it and decides nothing by it. */
@@ -136,6 +137,16 @@ export interface WatermarksReply {
   watermarks: { writer: Id; sequence: number }[];
 }
 
+/** Events of a writer that do not come into the ledger, each by the SHA-256 of its bytes, lower-case hexadecimal. */
+export interface SettleParkedRequest {
+  writer: Id;
+  events: { sequence: number; sha256: string }[];
+}
+/** The numbers of those that were parked: they count as held. */
+export interface SettleParkedReply {
+  parked: number[];
+}
+
 export interface LedgerQueryRequest {
   organizationId: Id;
   query: AuditQuery;
@@ -231,16 +242,18 @@ export interface Gap {
   to: number;
   since: string;
 }
-/** What the ledger holds of a writer: `highest` is the number up to which it has all. */
+/** What the ledger holds of a writer: `highest` is the number up to which it has all. `source` is null where all of its events were parked. */
 export interface WriterCompleteness {
   writer: Id;
-  source: string;
-  /** No gap and no break is known. */
+  source: string | null;
+  /** No gap, no break and no parked event is known. */
   complete: boolean;
   highest: number;
   gaps: Gap[];
   /** Events whose `previoushash` is not the chain's hash before them. */
   chainBreaks: { sequence: number }[];
+  /** Events that are in the ledger as parked messages only, their bytes beside the record of the parking. */
+  parked: { sequence: number }[];
 }
 export interface CompletenessReply {
   asOf: string;

@@ -1,8 +1,11 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { blockOf, MemoryJournal, MemoryJournalStore, MemoryRelayStore } from '@kms/testing';
 import { Relay, type Message } from './relay.ts';
 
 const TIMING = { gatherFor: 1, watermarkEvery: 1, resendAfter: 20, adoptEvery: 1, checkEvery: 1, retryAfter: 1 };
+
+const sha256Of = (text: string) => createHash('sha256').update(text).digest('hex');
 
 class CountingStore extends MemoryRelayStore {
   reads = 0;
@@ -26,7 +29,8 @@ async function scene({ isOrphan = false, loses = (_time: number): boolean => fal
     publish: async (messages: readonly Message[]) => {
       sends += 1;
       if (fails(sends)) throw new Error('the broker is away');
-      if (!loses(sends)) for (const { value } of messages) ledger.add(Number(value.toString()));
+      if (loses(sends)) return;
+      for (const { value } of messages) if (!parked.has(Number(value.toString()))) ledger.add(Number(value.toString()));
     },
   };
   /** How many questions the ledger was asked, and how many numbers further than asked it looks at most. */
@@ -39,19 +43,26 @@ async function scene({ isOrphan = false, loses = (_time: number): boolean => fal
       return { writer, sequence };
     });
   };
+  /** Numbers of events that the ledger has parked, as their hashes say. */
+  const parked = new Set<number>();
+  const settleParked = async (_writer: string, events: readonly { sequence: number; sha256: string }[]) => {
+    const settled = events.filter(({ sequence, sha256 }) => parked.has(sequence) && sha256 === sha256Of(String(sequence)));
+    for (const { sequence } of settled) ledger.add(sequence);
+    return settled.map(({ sequence }) => sequence);
+  };
   const store = new CountingStore(journal);
   const steps: string[] = [];
   const relay = new Relay({
     store,
     publisher,
-    ledger: { watermarks },
+    ledger: { watermarks, settleParked },
     keyOf: () => 'key',
     timing: TIMING,
     onFailure: (step) => steps.push(`${step} failed`),
     onSuccess: (step) => steps.push(step),
   });
   const isClosed = () => journal.writers.get(session.writer)?.isClosed;
-  return { relay, ledger, asking, steps, isClosed, block, sends: () => sends, reads: () => store.reads };
+  return { relay, ledger, parked, asking, steps, isClosed, block, sends: () => sends, reads: () => store.reads };
 }
 
 /** An orphan's 10,000 events of 1 KiB, by way of a broker that keeps the newest ones only, to a ledger that is asked rarely. */
@@ -82,7 +93,13 @@ async function bringLongTail(keeps: number): Promise<{ sent: number; watermark: 
   };
   // Rarely, so that all that may be sent is sent in between.
   const timing = { ...TIMING, watermarkEvery: 50, resendAfter: 60, checkEvery: 60_000 };
-  const relay = new Relay({ store: new MemoryRelayStore(journal), publisher, ledger: { watermarks }, keyOf: () => 'key', timing });
+  const relay = new Relay({
+    store: new MemoryRelayStore(journal),
+    publisher,
+    ledger: { watermarks, settleParked: async () => [] },
+    keyOf: () => 'key',
+    timing,
+  });
   relay.start();
   await until(() => journal.writers.get(session.writer)?.isClosed === true);
   await relay.stop();
@@ -110,7 +127,26 @@ describe('a relay', () => {
     await until(() => ledger.size === 3);
     await relay.stop();
     expect(sends()).toBe(2);
-    expect(reads()).toBe(1);
+    // To see whether it was parked, and to send it.
+    expect(reads()).toBe(2);
+  });
+
+  it.each([[1], [2], [3]])('does not send again what the ledger has parked, and goes on behind it: event %i', async (sequence) => {
+    const { relay, parked, isClosed, sends } = await scene({ isOrphan: true });
+    parked.add(sequence);
+    relay.start();
+    await until(() => isClosed() === true);
+    await relay.stop();
+    expect(sends()).toBe(1);
+  });
+
+  it('sends again what was lost before an event that was parked', async () => {
+    const { relay, parked, isClosed, sends, ledger } = await scene({ isOrphan: true, loses: (time) => time === 1 });
+    parked.add(2);
+    relay.start();
+    await until(() => isClosed() === true);
+    await relay.stop();
+    expect([sends(), [...ledger].sort()]).toEqual([2, [1, 2, 3]]);
   });
 
   it('brings a long tail through a broker that keeps only the newest 1,500 events', async () => {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { splitBlock, type Block } from './block.ts';
 import { RecentBlocks } from './recent-blocks.ts';
 
@@ -14,9 +15,15 @@ export interface EventPublisher {
   publish(messages: readonly Message[]): Promise<void>;
 }
 
-/** Asks the ledger how far it holds each writer's events without a gap, starting from what it said before. */
+/** Asks the ledger what it holds of writers' events. */
 export interface LedgerWatermarks {
+  /** How far it holds each writer's events without a gap, starting from what it said before. */
   watermarks(writers: readonly { writer: string; from: number }[]): Promise<readonly { writer: string; sequence: number }[]>;
+  /**
+   * Which of a writer's events, by the SHA-256 of their bytes (lower-case hexadecimal), it could not understand and has put aside with their
+   * bytes: their numbers. They count as held from then on.
+   */
+  settleParked(writer: string, events: readonly { sequence: number; sha256: string }[]): Promise<readonly number[]>;
 }
 
 export interface StoredBlock extends Pick<Block, 'firstSequence' | 'lastSequence' | 'events'> {
@@ -274,7 +281,7 @@ export class Relay {
     this.#nextWatermark = now() + this.#timing.watermarkEvery;
     const answers = await ledger.watermarks(waiting.map(({ writer, acknowledged }) => ({ writer, from: acknowledged })));
     for (const { writer, sequence } of answers) await this.#noteWatermark(writer, sequence);
-    for (const tail of waiting) this.#resendIfStalled(tail);
+    for (const tail of waiting) await this.#resendIfStalled(tail);
   }
 
   async #noteWatermark(writer: string, sequence: number): Promise<void> {
@@ -288,12 +295,28 @@ export class Relay {
     await this.#closeIfDone(writer);
   }
 
-  #resendIfStalled(tail: Tail): void {
+  async #resendIfStalled(tail: Tail): Promise<void> {
     if (tail.sent === tail.acknowledged || this.#options.now() - tail.movedAt < this.#timing.resendAfter) return;
-    tail.sent = tail.acknowledged;
-    tail.window = FIRST_WINDOW;
     tail.movedAt = this.#options.now();
     this.#woken = true;
+    try {
+      if (await this.#isNextParked(tail)) this.#nextWatermark = 0;
+      else resend(tail);
+    } catch (error) {
+      resend(tail);
+      throw error;
+    }
+  }
+
+  /** Whether the event that the watermark stands before has come and could not be understood: to send it again would change nothing. */
+  async #isNextParked({ writer, acknowledged, sent }: Tail): Promise<boolean> {
+    const blocks = await this.#options.store.readBlocks(writer, acknowledged, MAX_BATCH_BYTES);
+    const events = blocks
+      .flatMap((block) => splitBlock(block).map((bytes, index) => ({ sequence: block.firstSequence + index, bytes })))
+      .filter(({ sequence }) => sequence > acknowledged && sequence <= sent)
+      .slice(0, FIRST_WINDOW);
+    const hashed = events.map(({ sequence, bytes }) => ({ sequence, sha256: createHash('sha256').update(bytes).digest('hex') }));
+    return (await this.#options.ledger.settleParked(writer, hashed)).includes(acknowledged + 1);
   }
 
   async #closeIfDone(writer: string): Promise<void> {
@@ -364,4 +387,9 @@ export class Relay {
       };
     });
   }
+}
+
+function resend(tail: Tail): void {
+  tail.sent = tail.acknowledged;
+  tail.window = FIRST_WINDOW;
 }

@@ -1,4 +1,4 @@
-import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, LedgerCall, organizationOf, type WatermarksReply } from '@kms/contracts';
+import { AUDIT_CONTENT_TYPE, AUDIT_TOPIC, LedgerCall, organizationOf, type SettleParkedReply, type WatermarksReply } from '@kms/contracts';
 import { Journal, Relay, type JournalOptions, type RelayStep } from '@kms/journal';
 import { KafkaPublisher, type KafkaConnection } from '@kms/kafka';
 import { TroubleLog, type Logger, type Metrics, type Monitor } from '@kms/platform';
@@ -59,7 +59,10 @@ export async function openOutbox({ service, url, kafka, ledger, nextId, fenceTab
   const relay = new Relay({
     store: new PostgresRelayStore({ url }),
     publisher: observePublisher(tracer.isOn ? tracePublisher(publisher, tracer, traces) : publisher, metrics),
-    ledger: { watermarks: async (writers) => (await ledger.call<WatermarksReply>(LedgerCall.Watermarks, { writers })).watermarks },
+    ledger: {
+      watermarks: async (writers) => (await ledger.call<WatermarksReply>(LedgerCall.Watermarks, { writers })).watermarks,
+      settleParked: async (writer, events) => (await ledger.call<SettleParkedReply>(LedgerCall.SettleParked, { writer, events })).parked,
+    },
     keyOf: organizationOf,
     onFailure: (step, error) => {
       steps.failed(step);

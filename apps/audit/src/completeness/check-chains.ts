@@ -20,12 +20,20 @@ const WRITERS_WITH_NEWS = `
     SELECT min(writer) AS id FROM ledger_records
     UNION ALL
     SELECT (SELECT min(writer) FROM ledger_records WHERE writer > writers.id) FROM writers WHERE id IS NOT NULL)
-  SELECT id AS writer, coalesce(checked.sequence, 0)::float8 AS sequence, checked.hash FROM writers
-  CROSS JOIN LATERAL (SELECT sequence AS last FROM ledger_records WHERE writer = id ORDER BY sequence DESC LIMIT 1) AS held
+  SELECT id AS writer, coalesce(checked.sequence, 0)::float8 AS sequence, checked.hash
+  FROM (SELECT id FROM writers WHERE id IS NOT NULL UNION SELECT writer FROM parked_events) AS known
+  CROSS JOIN LATERAL (SELECT greatest(
+    (SELECT sequence FROM ledger_records WHERE writer = id ORDER BY sequence DESC LIMIT 1),
+    (SELECT max(sequence) FROM parked_events WHERE writer = id)) AS last) AS held
   LEFT JOIN LATERAL (SELECT sequence, hash FROM writer_chains WHERE writer = id ORDER BY sequence DESC LIMIT 1) AS checked ON true
   WHERE last > coalesce(checked.sequence, 0)`;
+// An event that was parked is its raw bytes; where it came into the ledger too, that is taken.
 const EVENTS = `
-  SELECT sequence::float8 AS sequence, bytes FROM ledger_records WHERE writer = $1 AND sequence > $2 AND sequence <= $2 + ${CHUNK} ORDER BY sequence`;
+  SELECT sequence::float8 AS sequence, bytes, false AS parked FROM ledger_records WHERE writer = $1 AND sequence > $2 AND sequence <= $2 + ${CHUNK}
+  UNION ALL
+  SELECT sequence::float8, value, true FROM parked_events JOIN parked_messages USING (organization_id, leaf_index)
+  WHERE writer = $1 AND sequence > $2 AND sequence <= $2 + ${CHUNK}
+  ORDER BY sequence, parked`;
 
 export interface ChainDependencies {
   pool: pg.Pool;
@@ -49,6 +57,8 @@ export class CheckChains {
   #said = new Map<Id, number>();
   /** How many events in the ledger do not follow from the one before: each is evidence against the operator. */
   chainBreaks = 0;
+  /** How many events are in the ledger as parked messages only. */
+  parkedEvents = 0;
   /** How many writers have a gap of more than a minute. */
   writersWithOldGaps = 0;
 
@@ -84,6 +94,8 @@ export class CheckChains {
       this.writersWithOldGaps = old.size;
       const broken = await client.query<{ count: number }>('SELECT count(*)::int AS count FROM writer_chains WHERE NOT fits');
       this.chainBreaks = broken.rows[0]?.count ?? 0;
+      const parked = await client.query<{ count: number }>('SELECT count(*)::int AS count FROM parked_events');
+      this.parkedEvents = parked.rows[0]?.count ?? 0;
     });
   }
 
@@ -93,15 +105,18 @@ export class CheckChains {
     let begin: number;
     do {
       begin = at.sequence;
-      const { rows } = await client.query<{ sequence: number; bytes: Buffer }>({
+      const { rows } = await client.query<{ sequence: number; bytes: Buffer; parked: boolean }>({
         name: 'read-chain',
         text: EVENTS,
         values: [writer, begin],
       });
       let isNoted = true;
-      for (const { sequence, bytes } of rows) {
+      for (const { sequence, bytes, parked } of rows) {
+        if (sequence === at.sequence) continue;
         if (sequence !== at.sequence + 1) break;
-        const previous = Buffer.from((JSON.parse(bytes.toString('utf8')) as { previoushash: string }).previoushash, 'hex');
+        // What a parked message says of itself is not read: that it follows is shown by the event behind it.
+        if (parked) this.dependencies.logger.error({ writer, sequence }, PARKED);
+        const previous = parked ? at.hash : previousHashOf(bytes);
         const fits = previous.equals(at.hash);
         at = { sequence, hash: chainHash(previous, bytes) };
         if (!fits) await this.#reportBreak(client, writer, at);
@@ -131,6 +146,10 @@ export class CheckChains {
     return true;
   }
 }
+
+const PARKED = 'An event of a writer is in the ledger as a parked message only: it could not be understood.';
+
+const previousHashOf = (bytes: Buffer) => Buffer.from((JSON.parse(bytes.toString('utf8')) as { previoushash: string }).previoushash, 'hex');
 
 async function note(client: pg.ClientBase, writer: Id, { sequence, hash }: Checked, fits: boolean): Promise<void> {
   await client.query({

@@ -74,7 +74,7 @@ beforeEach(async () => {
 });
 
 describe('the ledger', () => {
-  const whole = { writer: WRITER, source: '/vault', complete: true, gaps: [], chainBreaks: [] };
+  const whole = { writer: WRITER, source: '/vault', complete: true, gaps: [], chainBreaks: [], parked: [] };
 
   it('knows of a writer whose events it has, over all organizations, checked or not', async () => {
     await append(eventsOf(WRITER, 6));
@@ -187,7 +187,8 @@ describe('a ledger that was restored to an earlier state', () => {
       return answers.map(({ sequence }, index) => ({ writer: writers[index]?.writer as string, sequence }));
     };
     const timing = { gatherFor: 1, watermarkEvery: 1, resendAfter: 1_000, adoptEvery: 10, checkEvery: 10, retryAfter: 1 };
-    const relay = new Relay({ store: new MemoryRelayStore(journal), publisher, ledger: { watermarks }, keyOf: organizationOf, timing });
+    const ledger = { watermarks, settleParked: async () => [] };
+    const relay = new Relay({ store: new MemoryRelayStore(journal), publisher, ledger, keyOf: organizationOf, timing });
     const count = async () => (await pool.query('SELECT FROM ledger_records')).rowCount;
     relay.start();
     await waitFor('both writers to be closed', () => [...journal.writers.values()].every(({ isClosed }) => isClosed));

@@ -12,25 +12,34 @@ const WRITERS = `
     SELECT min(writer) AS id FROM ledger_records
     UNION ALL
     SELECT (SELECT min(writer) FROM ledger_records WHERE writer > writers.id) FROM writers WHERE id IS NOT NULL)
-  SELECT id AS writer, last::float8 AS last, bytes, coalesce(checked, 0)::float8 AS checked, breaks[1:${MAX_FINDINGS}] AS breaks FROM writers
-  CROSS JOIN LATERAL (SELECT sequence AS last, bytes FROM ledger_records WHERE writer = id ORDER BY sequence DESC LIMIT 1) AS held
+  SELECT id AS writer, greatest(held.sequence, parked_last)::float8 AS last, bytes, coalesce(checked, 0)::float8 AS checked,
+         breaks[1:${MAX_FINDINGS}] AS breaks, parked[1:${MAX_FINDINGS}] AS parked
+  FROM (SELECT id FROM writers WHERE id IS NOT NULL UNION SELECT writer FROM parked_events) AS known
+  LEFT JOIN LATERAL (SELECT sequence, bytes FROM ledger_records WHERE writer = id ORDER BY sequence DESC LIMIT 1) AS held ON true
+  CROSS JOIN LATERAL (
+    SELECT max(sequence) AS parked_last, array_agg(sequence::float8 ORDER BY sequence) AS parked FROM parked_events WHERE writer = id) AS messages
   CROSS JOIN LATERAL (SELECT max(sequence) AS checked FROM writer_chains WHERE writer = id) AS chain
   CROSS JOIN LATERAL (
     SELECT array_agg(sequence::float8 ORDER BY sequence) AS breaks FROM writer_chains WHERE writer = id AND NOT fits) AS broken
-  ORDER BY breaks IS NULL AND last = coalesce(checked, 0), id DESC LIMIT ${MAX_WRITERS}`;
+  ORDER BY breaks IS NULL AND parked IS NULL AND greatest(held.sequence, parked_last) = coalesce(checked, 0), id DESC LIMIT ${MAX_WRITERS}`;
 // What is behind a gap was written after what is missing, so that its time is the latest since when something is missing.
 const GAPS = `
   SELECT (before + 1)::float8 AS from, (sequence - 1)::float8 AS to, time AS since FROM (
-    SELECT sequence, time, lag(sequence, 1, $2::bigint) OVER (ORDER BY sequence) AS before
-    FROM ledger_records WHERE writer = $1 AND sequence > $2) AS held
+    SELECT sequence, time, lag(sequence, 1, $2::bigint) OVER (ORDER BY sequence) AS before FROM (
+      SELECT sequence, time FROM ledger_records WHERE writer = $1 AND sequence > $2
+      UNION ALL
+      SELECT parked.sequence, time FROM parked_events AS parked JOIN ledger_records USING (organization_id, leaf_index)
+      WHERE parked.writer = $1 AND parked.sequence > $2) AS known) AS held
   WHERE sequence > before + 1 ORDER BY sequence LIMIT $3`;
 
 interface WriterRow {
   writer: Id;
   last: number;
-  bytes: Buffer;
+  /** Of its last record, null where it has none. */
+  bytes: Buffer | null;
   checked: number;
   breaks: number[] | null;
+  parked: number[] | null;
 }
 
 /**
@@ -41,19 +50,21 @@ export async function readCompleteness(pool: pg.Pool, now: Date): Promise<Comple
   const { rows } = await pool.query<WriterRow>({ name: 'read-writers', text: WRITERS });
   const writers: WriterCompleteness[] = [];
   for (const row of rows) {
-    const { source } = JSON.parse(row.bytes.toString('utf8')) as { source: string };
+    const source = row.bytes && (JSON.parse(row.bytes.toString('utf8')) as { source: string }).source;
     // The record of a parked message has a writer of its own, made of the message: there is nothing to be missing.
     if (source !== '/audit') writers.push(await describe(pool, row, source));
   }
   return { asOf: now.toISOString(), writers };
 }
 
-async function describe(pool: pg.Pool, { writer, last, checked, breaks }: WriterRow, source: string): Promise<WriterCompleteness> {
+async function describe(pool: pg.Pool, row: WriterRow, source: string | null): Promise<WriterCompleteness> {
+  const { writer, last, checked } = row;
   const gaps = last === checked ? [] : await readGaps(pool, writer, checked, MAX_FINDINGS);
-  const chainBreaks = (breaks ?? []).map((sequence) => ({ sequence }));
-  const complete = gaps.length === 0 && chainBreaks.length === 0;
+  const chainBreaks = (row.breaks ?? []).map((sequence) => ({ sequence }));
+  const parked = (row.parked ?? []).map((sequence) => ({ sequence }));
+  const complete = gaps.length === 0 && chainBreaks.length === 0 && parked.length === 0;
   const [gap] = gaps;
-  return { writer, source, complete, highest: gap === undefined ? last : gap.from - 1, gaps, chainBreaks };
+  return { writer, source, complete, highest: gap === undefined ? last : gap.from - 1, gaps, chainBreaks, parked };
 }
 
 /** The first gaps behind a number up to which there is none. */

@@ -19,16 +19,16 @@ export interface Leaf {
   event: AuditEvent;
   /** The message that the leaf came with. */
   message: RawMessage;
-  /** Whether the leaf is the record of a message that could not be taken as an event. */
-  isParked: boolean;
-}
-
-export function toLeaf(message: RawMessage, bytes: Buffer, event: AuditEvent, isParked: boolean): Leaf {
-  const { buffer, byteOffset, length } = SHA256_TREE.leaf(bytes);
-  return { bytes, hash: Buffer.from(buffer, byteOffset, length), event, message, isParked };
+  /** Why the message could not be taken as an event, where the leaf is the record of that. */
+  parked: ParkReason | null;
 }
 
 export type ParkReason = 'unreadable' | 'too-long' | 'wrong-key' | 'conflict';
+
+export function toLeaf(message: RawMessage, bytes: Buffer, event: AuditEvent, parked: ParkReason | null): Leaf {
+  const { buffer, byteOffset, length } = SHA256_TREE.leaf(bytes);
+  return { bytes, hash: Buffer.from(buffer, byteOffset, length), event, message, parked };
+}
 
 /** Reads a message as an event, or says why it must be parked. */
 export function classify({ key, value }: RawMessage): { event: AuditEvent } | { park: ParkReason } {
@@ -45,12 +45,13 @@ export function classify({ key, value }: RawMessage): { event: AuditEvent } | { 
 }
 
 /**
- * The record of a parked message, in the operator's organization. It follows from the message alone: its writer is made of topic and
- * partition, its sequence and id of the offset and the bytes' hash, so the same message makes the same record however often it comes.
+ * The record of a parked message, in the operator's organization. Its place follows from the message's key and bytes alone, wherever on the topic
+ * they stand: what is sent again is parked once.
  */
 export function parkMessage(message: RawMessage, reason: ParkReason, operatorOrganizationId: Id, time: string): Leaf {
   const sha256 = hash('sha256', message.value ?? Buffer.alloc(0), 'hex');
-  const identity = hash('sha256', `${message.topic}/${message.partition}/${message.offset}/${reason}/${sha256}`, 'hex');
+  const key = message.key?.toString('hex') ?? 'none';
+  const identity = hash('sha256', `${message.topic}/${key}/${reason}/${message.value === null ? 'none' : sha256}`, 'hex');
   const place = prepareEvent({
     id: identity.slice(0, 24),
     source: '/audit',
@@ -62,5 +63,5 @@ export function parkMessage(message: RawMessage, reason: ParkReason, operatorOrg
     },
   });
   const bytes = Buffer.from(place({ writer: identity.slice(24, 48), sequence: 1, previousHash: '0'.repeat(64) }), 'utf8');
-  return toLeaf(message, bytes, parseEvent(bytes), true);
+  return toLeaf(message, bytes, parseEvent(bytes), reason);
 }

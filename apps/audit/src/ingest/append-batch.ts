@@ -22,7 +22,7 @@ export interface AppendDependencies {
  * own (design rule 8). Kafka's offsets say where to read on, never what is new.
  */
 export class AppendBatch implements BatchHandler {
-  /** Messages that could not be appended as they are, as often as they were looked at. */
+  /** Messages that were parked, each once. */
   readonly parked: Record<ParkReason, number> = { unreadable: 0, 'wrong-key': 0, 'too-long': 0, conflict: 0 };
 
   constructor(readonly dependencies: AppendDependencies) {}
@@ -39,9 +39,10 @@ export class AppendBatch implements BatchHandler {
   async handle({ topic, partition, messages, nextOffset }: MessageBatch): Promise<void> {
     const client = await this.dependencies.pool.connect();
     let broken: Error | undefined;
+    let added: readonly Leaf[] = [];
     try {
       await inTransaction(client, async () => {
-        await this.#append(
+        added = await this.#append(
           client,
           messages.map((message) => ({ topic, partition, ...message })),
         );
@@ -58,27 +59,34 @@ export class AppendBatch implements BatchHandler {
     } finally {
       client.release(broken);
     }
+    for (const leaf of added) if (leaf.parked !== null) this.#reportParked(leaf.message, leaf.parked);
   }
 
-  async #append(client: pg.ClientBase, messages: readonly RawMessage[]): Promise<void> {
+  /** Answers what was added. */
+  async #append(client: pg.ClientBase, messages: readonly RawMessage[]): Promise<readonly Leaf[]> {
     const leaves = messages.map((message) => this.#toLeaf(message));
     await lockLedgers(client, [...leaves.map(({ event }) => event.data.organizationId), this.dependencies.operatorOrganizationId]);
     const added = await this.#withoutKnown(client, leaves);
     for (const [organizationId, own] of byOrganization(added)) await insertRecords(client, organizationId, own);
+    return added;
   }
 
   #toLeaf(message: RawMessage): Leaf {
     const result = classify(message);
-    if ('event' in result) return toLeaf(message, message.value as Buffer, result.event, false);
+    if ('event' in result) return toLeaf(message, message.value as Buffer, result.event, null);
     return this.#park(message, result.park);
   }
 
   #park(message: RawMessage, reason: ParkReason): Leaf {
-    this.parked[reason] += 1;
-    const { logger, operatorOrganizationId, now } = this.dependencies;
-    const { topic, partition, offset } = message;
-    logger.error({ topic, partition, offset: offset.toString(), reason }, 'A message was parked: it is not an event that can be appended.');
+    const { operatorOrganizationId, now } = this.dependencies;
     return parkMessage(message, reason, operatorOrganizationId, now().toISOString());
+  }
+
+  /** Only once it is committed: a batch is tried again until it is. */
+  #reportParked({ topic, partition, offset }: RawMessage, reason: ParkReason): void {
+    this.parked[reason] += 1;
+    const fields = { topic, partition, offset: offset.toString(), reason };
+    this.dependencies.logger.error(fields, 'A message was parked: it is not an event that can be appended.');
   }
 
   /** Drops what the ledger has or the batch repeats, and parks what contradicts it. */
@@ -92,7 +100,7 @@ export class AppendBatch implements BatchHandler {
       if (held === undefined) {
         known.set(place, leaf.hash);
         added.push(leaf);
-      } else if (!leaf.isParked && !held.equals(leaf.hash)) {
+      } else if (leaf.parked === null && !held.equals(leaf.hash)) {
         parked.push(leaf.message);
       }
     });

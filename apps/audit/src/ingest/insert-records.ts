@@ -48,7 +48,7 @@ export async function insertRecords(client: pg.ClientBase, organizationId: Id, l
   });
   await extendTree(client, organizationId, head, hashes);
   failpoint('ledger.tree-extended');
-  for (const [index, leaf] of leaves.entries()) if (leaf.isParked) await keepMessage(client, organizationId, size + index, leaf);
+  for (const [index, leaf] of leaves.entries()) if (leaf.parked !== null) await keepMessage(client, organizationId, size + index, leaf);
 }
 
 async function keepMessage(client: pg.ClientBase, organizationId: Id, leafIndex: number, { message }: Leaf): Promise<void> {

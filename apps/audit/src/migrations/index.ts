@@ -2,8 +2,15 @@ import { Initial1764000000000 } from './1764000000000-initial.ts';
 import { Tree1764500000000 } from './1764500000000-tree.ts';
 import { SentCheckpoints1764600000000 } from './1764600000000-sent-checkpoints.ts';
 import { WriterChains1764700000000 } from './1764700000000-writer-chains.ts';
+import { ParkedEvents1764790000000 } from './1764790000000-parked-events.ts';
 
-export const AUDIT_MIGRATIONS = [Initial1764000000000, Tree1764500000000, SentCheckpoints1764600000000, WriterChains1764700000000];
+export const AUDIT_MIGRATIONS = [
+  Initial1764000000000,
+  Tree1764500000000,
+  SentCheckpoints1764600000000,
+  WriterChains1764700000000,
+  ParkedEvents1764790000000,
+];
 
 const TABLES = [
   'ledger_records',
@@ -13,6 +20,7 @@ const TABLES = [
   'sent_checkpoints',
   'writer_chains',
   'parked_messages',
+  'parked_events',
   'consumed_offsets',
 ];
 

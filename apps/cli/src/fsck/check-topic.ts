@@ -10,8 +10,13 @@ export interface LiveDatabases {
   journals: readonly Pick<pg.ClientBase, 'query'>[];
 }
 
-interface Claim {
+/** A message that was not committed as it is. */
+interface Foreign {
   offset: bigint;
+  value: Buffer | null;
+}
+
+interface Claim extends Foreign {
   value: Buffer;
   writer: string;
   sequence: number;
@@ -28,15 +33,15 @@ export async function checkMessages(
   isPatient: () => Promise<boolean>,
 ): Promise<number> {
   const claims: Claim[] = [];
-  const foreign: bigint[] = [];
+  const foreign: Foreign[] = [];
   for (const { offset, key, value } of messages) {
     const claim = toClaim(offset, key, value);
-    if (claim === null) foreign.push(offset);
+    if (claim === null) foreign.push({ offset, value });
     else claims.push(claim);
   }
   foreign.push(...(await findForeign(claims, databases)));
   for (;;) {
-    const [missing] = await findUnparked(topic, partition, foreign, databases.ledger);
+    const [missing] = await findUnparked(topic, foreign, databases.ledger);
     if (missing === undefined) return foreign.length;
     if (!(await isPatient()))
       throw new BadEvidence(`The message at ${topic}/${partition}/${missing} is neither a committed event nor parked in the ledger.`);
@@ -55,17 +60,17 @@ function toClaim(offset: bigint, key: Buffer | null, value: Buffer | null): Clai
 }
 
 /** Those that say something else than what was committed under their number, or whose number was never committed. */
-async function findForeign(claims: readonly Claim[], { ledger, journals }: LiveDatabases): Promise<bigint[]> {
+async function findForeign(claims: readonly Claim[], { ledger, journals }: LiveDatabases): Promise<Foreign[]> {
   const { rows } = await ledger.query<{ place: number; bytes: Buffer }>(
     `SELECT place::int AS place, bytes FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS given (writer, sequence, place)
      JOIN ledger_records USING (writer, sequence)`,
     [claims.map(({ writer }) => writer), claims.map(({ sequence }) => sequence)],
   );
   const held = new Map(rows.map(({ place, bytes }) => [place - 1, bytes]));
-  const foreign: bigint[] = [];
+  const foreign: Foreign[] = [];
   for (const [index, { offset, value, writer, sequence }] of claims.entries()) {
     const bytes = held.get(index) ?? (await findInJournals(journals, writer, sequence));
-    if (bytes === null || !bytes.equals(value)) foreign.push(offset);
+    if (bytes === null || !bytes.equals(value)) foreign.push({ offset, value });
   }
   return foreign;
 }
@@ -85,17 +90,13 @@ async function findInJournals(journals: LiveDatabases['journals'], writer: strin
   return null;
 }
 
-async function findUnparked(
-  topic: string,
-  partition: number,
-  offsets: readonly bigint[],
-  ledger: LiveDatabases['ledger'],
-): Promise<string[]> {
-  if (offsets.length === 0) return [];
+/** What is on the topic more than once is parked once: it is known by its bytes. */
+async function findUnparked(topic: string, messages: readonly Foreign[], ledger: LiveDatabases['ledger']): Promise<string[]> {
+  if (messages.length === 0) return [];
   const { rows } = await ledger.query<{ missing: string }>(
-    `SELECT given::text AS missing FROM unnest($3::bigint[]) AS given
-     WHERE NOT EXISTS (SELECT FROM parked_messages WHERE topic = $1 AND partition = $2 AND kafka_offset = given) ORDER BY given`,
-    [topic, partition, offsets.map(String)],
+    `SELECT place::text AS missing FROM unnest($2::bigint[], $3::bytea[]) AS given (place, bytes)
+     WHERE NOT EXISTS (SELECT FROM parked_messages WHERE topic = $1 AND value IS NOT DISTINCT FROM bytes) ORDER BY place`,
+    [topic, messages.map(({ offset }) => String(offset)), messages.map(({ value }) => value)],
   );
   return rows.map(({ missing }) => missing);
 }

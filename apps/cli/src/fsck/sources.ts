@@ -27,10 +27,14 @@ export function readBlocks(journal: Snapshot, writer: string): AsyncIterable<Omi
   );
 }
 
-/** A writer's records in the ledger in the order of their numbers. */
+/** What the ledger holds of a writer in the order of the numbers: records, and where there is none the message that was parked. */
 export function readRecords(ledger: Snapshot, writer: string): AsyncIterable<WriterRecord> {
   return ledger.rows(
-    'SELECT sequence::float8 AS sequence, bytes FROM ledger_records WHERE writer = $1 ORDER BY sequence',
+    `SELECT sequence::float8 AS sequence, bytes FROM ledger_records WHERE writer = $1
+     UNION ALL
+     SELECT sequence::float8, value FROM parked_events AS parked JOIN parked_messages USING (organization_id, leaf_index)
+     WHERE writer = $1 AND NOT EXISTS (SELECT FROM ledger_records AS held WHERE held.writer = $1 AND held.sequence = parked.sequence)
+     ORDER BY sequence`,
     [writer],
     RECORDS,
   );
