@@ -9,6 +9,7 @@ import {
   organizationOf,
   parseEvent,
   prepareEvent,
+  previousHashOf,
   type AuditData,
 } from './index.ts';
 
@@ -49,6 +50,25 @@ describe('an event', () => {
     ['an organization that is no id', bytesOf({ organizationId: 'x' })],
   ])('is not %s', (_name, bytes) => {
     expect(() => parseEvent(bytes)).toThrow(EventFormatError);
+  });
+
+  it('states the hash before it, wherever that member stands and whatever looks like it', () => {
+    const members = Object.entries(JSON.parse(bytesOf({}).toString()) as object);
+    const deceptive = fc.constantFrom(`,"previoushash":"${'c'.repeat(64)}"}`, `\\","previoushash":"${'c'.repeat(64)}"}`, '');
+    const order = fc.shuffledSubarray(members, { minLength: members.length });
+    const space = fc.constantFrom('', ' ', '\n');
+    fc.assert(
+      fc.property(order, deceptive, space, space, (shuffled, apiKeyName, before, after) => {
+        const event = Object.fromEntries(shuffled) as { data: AuditData };
+        const text = JSON.stringify({ ...event, data: { ...event.data, apiKeyName } });
+        const bytes = Buffer.from(text.replace(/}$/, `${before}}${after}`));
+        expect(previousHashOf(bytes)).toBe(parseEvent(bytes).previoushash);
+      }),
+    );
+    const repeated = bytesOf({})
+      .toString()
+      .replace('{', `{"previoushash":"${'c'.repeat(64)}",`);
+    expect(previousHashOf(Buffer.from(repeated))).toBe(parseEvent(Buffer.from(repeated)).previoushash);
   });
 });
 

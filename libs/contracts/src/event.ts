@@ -218,3 +218,16 @@ export function organizationOf(bytes: Buffer): Id {
   const start = bytes.indexOf(ORGANIZATION_MEMBER) + ORGANIZATION_MEMBER.length;
   return bytes.toString('latin1', start, start + 24);
 }
+
+const PREVIOUS_HASH_AT_END = /^,"previoushash":"([0-9a-f]{64})"}$/;
+const PREVIOUS_HASH_AT_END_BYTES = ',"previoushash":"'.length + 64 + '"}'.length;
+
+/**
+ * The chain's hash before an event, as the event states it. `bytes` must be what {@link parseEvent} takes. Where it stands last, as
+ * {@link prepareEvent} writes it, the rest is not parsed: in valid JSON these bytes at the very end can be nothing but the last member of
+ * the whole, and of members with one name the last one counts.
+ */
+export function previousHashOf(bytes: Buffer): string {
+  const end = bytes.toString('latin1', bytes.length - PREVIOUS_HASH_AT_END_BYTES);
+  return PREVIOUS_HASH_AT_END.exec(end)?.[1] ?? (JSON.parse(bytes.toString('utf8')) as AuditEvent).previoushash;
+}

@@ -1,4 +1,4 @@
-import type { Id } from '@kms/contracts';
+import { previousHashOf, type Id } from '@kms/contracts';
 import { chainHash, GENESIS } from '@kms/journal';
 import { TroubleLog, type Logger } from '@kms/platform';
 import type pg from 'pg';
@@ -116,7 +116,7 @@ export class CheckChains {
         if (sequence !== at.sequence + 1) break;
         // What a parked message says of itself is not read: that it follows is shown by the event behind it.
         if (parked) this.dependencies.logger.error({ writer, sequence }, PARKED);
-        const previous = parked ? at.hash : previousHashOf(bytes);
+        const previous = parked ? at.hash : Buffer.from(previousHashOf(bytes), 'hex');
         const fits = previous.equals(at.hash);
         at = { sequence, hash: chainHash(previous, bytes) };
         if (!fits) await this.#reportBreak(client, writer, at);
@@ -148,8 +148,6 @@ export class CheckChains {
 }
 
 const PARKED = 'An event of a writer is in the ledger as a parked message only: it could not be understood.';
-
-const previousHashOf = (bytes: Buffer) => Buffer.from((JSON.parse(bytes.toString('utf8')) as { previoushash: string }).previoushash, 'hex');
 
 async function note(client: pg.ClientBase, writer: Id, { sequence, hash }: Checked, fits: boolean): Promise<void> {
   await client.query({

@@ -68,9 +68,16 @@ async function answer(
   }
 }
 
-/** Head and body in one write. Where the client has gone, nothing is left to do. */
+/**
+ * Head and body as one text in one write: `end(text)` would write them and an empty rest as two, which costs the system half as much again.
+ * Where the client has gone, nothing is left to do.
+ */
 function send(response: ServerResponse, status: number, requestId: string, body: object, more: readonly string[] = []): void {
   const text = JSON.stringify(body);
   const head = ['x-request-id', requestId, 'cache-control', 'no-store', 'content-type', 'application/json; charset=utf-8'];
-  response.writeHead(status, [...head, 'content-length', String(Buffer.byteLength(text)), ...more]).end(text);
+  const { socket } = response;
+  socket?.cork();
+  response.writeHead(status, [...head, 'content-length', String(Buffer.byteLength(text)), ...more]).write(text);
+  socket?.uncork();
+  response.end();
 }
