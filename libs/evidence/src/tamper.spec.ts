@@ -55,7 +55,7 @@ const codeOf = async (...given: Parameters<typeof refusal>) => {
   return result === 'ok' ? result : result.code;
 };
 
-describe('a pack of 64 records in which one bit is turned', () => {
+describe('a pack of 64 records in which one bit is turned, or bytes are added', () => {
   let files: Map<string, Uint8Array>;
   let records: Buffer[];
 
@@ -104,6 +104,16 @@ describe('a pack of 64 records in which one bit is turned', () => {
     expect(await refusal(flipped(path, at * 8))).toMatchObject({
       record: { index: 63, id },
       message: `Record 63 (${id}) is not the one that the log has there.`,
+    });
+  });
+
+  it.each([[[0]], [[0, 0]], [[0, 1, 0x7b]]])('is refused where the bytes %j stand behind its last record, which is named', async (more) => {
+    const path = 'tile/entries/000.p/64';
+    const longer = new Map(files).set(path, Buffer.concat([files.get(path) as Uint8Array, Buffer.from(more)]));
+    expect(await refusal(longer)).toMatchObject({
+      code: 'wrong-record',
+      record: { index: 63 },
+      message: 'Record 63 is followed by bytes that are of no record.',
     });
   });
 

@@ -52,15 +52,15 @@ describe('the chains of a log’s writers', () => {
   it('refuse a record that does not fit its neighbours, whichever came first', () => {
     fc.assert(
       fc.property(fc.integer({ min: 4, max: SIZE - 1 }), fc.boolean(), (at, backwards) => {
-        const records = changed(at, { previousHash: 'e'.repeat(64) });
+        const records = changed(at, { previousHash: new Uint8Array(32).fill(0xee) });
         expect(() => follow(backwards ? records.reverse() : records)).toThrow(expect.objectContaining({ code: 'broken-chain' }));
       }),
     );
   });
 
   it.each([
-    ['begins with a hash', { sequence: 1, previousHash: 'e'.repeat(64) }],
-    ['has zeros in the middle', { sequence: 9, previousHash: '0'.repeat(64) }],
+    ['begins with a hash', { sequence: 1, previousHash: new Uint8Array(32).fill(0xee) }],
+    ['has zeros in the middle', { sequence: 9, previousHash: new Uint8Array(32) }],
   ])('refuse a chain that %s', (_, facts) => {
     const [first] = changed(0, facts) as [Given];
     expect(() => follow([first])).toThrow(expect.objectContaining({ code: 'broken-chain' }));

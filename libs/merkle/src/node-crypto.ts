@@ -7,8 +7,16 @@ import type { Sha256 } from './tree-hasher.ts';
  * passes its own implementations.
  */
 
-/** SHA-256 by Node's one-shot hash, which costs a third of a hash object. */
-export const nodeSha256: Sha256 = (bytes) => hash('sha256', bytes, 'buffer');
+/**
+ * SHA-256 by Node's one-shot hash, which costs a third of a hash object. It gives the digest as a string of bytes: a buffer that native code
+ * makes costs as much as hashing 500 bytes does.
+ */
+export const nodeSha256: Sha256 = (bytes) => {
+  const text = hash('sha256', bytes, 'binary');
+  const digest = new Uint8Array(text.length);
+  for (let at = 0; at < digest.length; at += 1) digest[at] = text.charCodeAt(at);
+  return digest;
+};
 
 // RFC 8410: what stands before the 32 bytes of a public key and of a seed.
 const SPKI_PREFIX = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
