@@ -22,10 +22,16 @@ export interface Context {
   note(line: string): void;
 }
 
-/** One command of `kms-audit`. */
-export interface Command {
-  /** What it does, for the list of commands: one line. */
+/** One command of `kms-audit`, as the list of commands has it. */
+export interface ListedCommand {
+  /** What it does: one line. */
   readonly summary: string;
+  /** Loads it and what it needs: whoever verifies a pack offline needs no client of a database or a broker, nor to have one installed. */
+  load(): Promise<Command>;
+}
+
+/** What a command does once it is loaded. */
+export interface Command {
   /** All of its `--help`. */
   readonly help: string;
   /**

@@ -1,18 +1,20 @@
 import { describe, expect, it } from '@jest/globals';
-import { CannotRunError, EXIT, parseArguments, type Command, type Context } from './command.ts';
+import { CannotRunError, EXIT, parseArguments, type Context, type ListedCommand } from './command.ts';
 import { kmsAudit } from './kms-audit.ts';
 
-const COMMANDS: Record<string, Command> = {
+const COMMANDS: Record<string, ListedCommand> = {
   check: {
     summary: 'Checks it.',
-    help: 'kms-audit check <file> [--deep]\n',
-    run: async (args, { print }) => {
-      const { values, positionals } = parseArguments({ args: [...args], options: { deep: { type: 'boolean' } }, allowPositionals: true });
-      if (positionals[0] === 'missing') throw new CannotRunError('There is no such file.');
-      if (positionals[0] === 'defect') throw new Error('defect');
-      print(`deep ${values.deep}`);
-      return EXIT.bad;
-    },
+    load: async () => ({
+      help: 'kms-audit check <file> [--deep]\n',
+      run: async (args, { print }) => {
+        const { values, positionals } = parseArguments({ args: [...args], options: { deep: { type: 'boolean' } }, allowPositionals: true });
+        if (positionals[0] === 'missing') throw new CannotRunError('There is no such file.');
+        if (positionals[0] === 'defect') throw new Error('defect');
+        print(`deep ${values.deep}`);
+        return EXIT.bad;
+      },
+    }),
   },
 };
 

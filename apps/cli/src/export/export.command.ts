@@ -35,7 +35,6 @@ interface Range {
 
 /** `kms-audit export`. */
 export const exportPack: Command = {
-  summary: 'takes an evidence pack from a running system',
   help: HELP,
   async run(args, context) {
     const { values } = parseArguments({ args: [...args], options: OPTIONS });

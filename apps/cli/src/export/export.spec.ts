@@ -5,9 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { flipBit, MadeLog, makeRecords, ORIGIN, seeded, verifierKey } from '@kms/testing/made-log';
+import { COMMANDS } from '../commands.ts';
 import { kmsAudit } from '../kms-audit.ts';
-import { verify } from '../verify/verify.command.ts';
-import { exportPack } from './export.command.ts';
 import { writeFolder } from './pack-folder-writer.ts';
 
 /*
@@ -50,7 +49,7 @@ async function run(args: readonly string[], signal = new AbortController().signa
     print: (line: string) => void printed.push(line),
     note: (line: string) => void noted.push(line),
   };
-  const code = await kmsAudit(args, { export: exportPack, verify }, context);
+  const code = await kmsAudit(args, COMMANDS, context);
   return { code, printed: printed.join('\n'), noted: noted.join('\n') };
 }
 

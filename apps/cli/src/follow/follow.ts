@@ -38,7 +38,6 @@ It commits no offsets. Exit codes: 0 all is good, 1 a violation, 2 the call is w
 
 /** `kms-audit follow`. */
 export const follow: Command = {
-  summary: 'Checks the audit topic, live or up to its end, without asking the services.',
   help: HELP.trimStart(),
   async run(args, context) {
     const options = parseFollowArguments(args);

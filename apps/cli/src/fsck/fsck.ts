@@ -38,7 +38,6 @@ const OPTIONS = {
 
 /** `kms-audit fsck`. */
 export const fsck: Command = {
-  summary: 'Compares journals, topic and ledger of a running system.',
   help: HELP.trimStart(),
   async run(args, context) {
     const settings = parseSettings(args, context);

@@ -17,7 +17,6 @@ Says "ok: N records, size, root", or names the first thing that is wrong. Exit c
 
 /** `kms-audit verify`. */
 export const verify: Command = {
-  summary: 'checks an evidence pack, offline',
   help: HELP,
   async run(args, context) {
     const options = { ...TRUST_OPTIONS, from: { type: 'string' }, to: { type: 'string' } } as const;
