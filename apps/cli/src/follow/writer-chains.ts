@@ -1,3 +1,4 @@
+import { ChainRuns, type Met, type Run } from '@kms/evidence';
 import { GENESIS } from '@kms/journal';
 import { notice, violation, type Finding, type MessagePlace } from './finding.ts';
 import { RecentHashes } from './recent-hashes.ts';
@@ -44,12 +45,7 @@ export interface ChainLimits {
 }
 
 /** Numbers that came without a gap between them. */
-interface Run {
-  first: number;
-  last: number;
-  /** The chain's hash before the first, and after the last. */
-  before: Buffer;
-  after: Buffer;
+interface FollowedRun extends Run {
   /** When the last was appended to the topic. */
   appendedAt: number;
   /** Of the gap before the first. */
@@ -59,8 +55,7 @@ interface Run {
 }
 
 interface Writer {
-  /** By number. */
-  readonly runs: Run[];
+  readonly chain: ChainRuns<FollowedRun>;
   /** Whether its number 1 must come. */
   readonly fromFirst: boolean;
 }
@@ -101,14 +96,15 @@ export class WriterChains {
 
   /** Takes an event. Whether it is new; and what is wrong with it, or has become right. */
   add(event: ChainedEvent, reading: Reading): { isNew: boolean; findings: Finding[] } {
-    const { writer, sequence } = event;
+    const { writer, sequence, previousHash: before, hash: after } = event;
     const known = this.#writer(writer);
-    const { runs } = known;
-    const above = firstAbove(runs, sequence);
-    const left = runs[above - 1];
-    if (left !== undefined && sequence <= left.last) return { isNew: false, findings: this.#compare(event, reading.place) };
-    const findings = this.#place(event, reading, known, above);
-    this.#recent.set(writer, sequence, event.hash);
+    const gaps = gapsOf(known);
+    const { place, appendedAt, now: noticedAt } = reading;
+    const met = known.chain.put({ first: sequence, last: sequence, before, after, appendedAt, noticedAt, isReported: false, place });
+    if (met === null) return { isNew: false, findings: this.#compare(event, place) };
+    const findings = judge(event, reading, met);
+    this.#count(writer, known, gaps);
+    this.#recent.set(writer, sequence, after);
     return { isNew: true, findings: [...findings, ...this.#keepBounds()] };
   }
 
@@ -135,51 +131,17 @@ export class WriterChains {
   }
 
   #writer(id: string): Writer {
-    const known = this.#writers.get(id) ?? { runs: [], fromFirst: this.#limits.fromFirst && !this.#hasForgotten };
+    const known = this.#writers.get(id) ?? {
+      chain: new ChainRuns<FollowedRun>(),
+      fromFirst: this.#limits.fromFirst && !this.#hasForgotten,
+    };
     this.#writers.delete(id);
     this.#writers.set(id, known);
     return known;
   }
 
-  #isExcused(left: Run | undefined): boolean {
+  #isExcused(left: FollowedRun | undefined): boolean {
     return left !== undefined && left.appendedAt <= this.horizon;
-  }
-
-  /** Adds a number that has not come before, at its place among the runs. */
-  #place(
-    { writer, sequence, previousHash, hash }: ChainedEvent,
-    { place, appendedAt, now }: Reading,
-    known: Writer,
-    above: number,
-  ): Finding[] {
-    const { runs } = known;
-    const [left, right] = [runs[above - 1], runs[above]];
-    const gapsBefore = gapsOf(known);
-    const findings: Finding[] = [];
-    const isNext = left?.last === sequence - 1;
-    const before = sequence === 1 ? GENESIS : isNext ? left.after : previousHash;
-    if (!before.equals(previousHash)) findings.push(chainFinding(writer, sequence, place));
-    const closes = right?.first === sequence + 1;
-    if (closes && !right.before.equals(hash)) findings.push(chainFinding(writer, right.first, right.place));
-
-    let run: Run;
-    if (isNext) {
-      run = left;
-      [run.last, run.after, run.appendedAt] = [sequence, hash, appendedAt];
-    } else {
-      // What lies below was noticed when the number above it came.
-      const [noticedAt, isReported] = [right?.noticedAt ?? now, right?.isReported ?? false];
-      run = { first: sequence, last: sequence, before: previousHash, after: hash, appendedAt, noticedAt, isReported, place };
-      runs.splice(above, 0, run);
-    }
-    if (closes) {
-      [run.last, run.after, run.appendedAt] = [right.last, right.after, right.appendedAt];
-      runs.splice(runs.indexOf(right, above), 1);
-      if (right.isReported && (isNext || sequence === 1))
-        findings.push(notice('gap-closed', `Writer ${writer}: number ${sequence} came after all.`, { place, writer, sequence }));
-    }
-    this.#count(writer, known, gapsBefore);
-    return findings;
   }
 
   #compare({ writer, sequence, hash }: ChainedEvent, place: MessagePlace): Finding[] {
@@ -200,11 +162,11 @@ export class WriterChains {
     else this.#gapped.delete(id);
   }
 
-  *#eachGap(): Generator<{ gap: Gap; run: Run; left: Run | undefined }> {
+  *#eachGap(): Generator<{ gap: Gap; run: FollowedRun; left: FollowedRun | undefined }> {
     for (const writer of this.#gapped) {
-      const { runs, fromFirst } = this.#writers.get(writer) as Writer;
-      for (const [index, run] of runs.entries()) {
-        const left = runs[index - 1];
+      const { chain, fromFirst } = this.#writers.get(writer) as Writer;
+      for (const [index, run] of chain.runs.entries()) {
+        const left = chain.runs[index - 1];
         if (left === undefined && !(fromFirst && run.first > 1)) continue;
         const { noticedAt, place } = run;
         yield { gap: { writer, first: (left?.last ?? 0) + 1, last: run.first - 1, noticedAt, place }, run, left };
@@ -222,7 +184,7 @@ export class WriterChains {
       const isExcused = this.#isExcused(left);
       const isNews = !run.isReported && !isExcused;
       if (!isExcused) this.#firstGivenUp ??= gapFinding(gap);
-      closeGap(writer.runs, run, left);
+      closeGap(writer.chain.runs, run, left);
       this.#count(gap.writer, writer, before);
       return isNews ? [gapFinding(gap)] : [];
     }
@@ -239,13 +201,29 @@ export class WriterChains {
   }
 }
 
-function gapsOf({ runs, fromFirst }: Writer): number {
+/** What is wrong with a number that has not come before, or has become right; tells the run that it is in now when and where it was read. */
+function judge({ writer, sequence, previousHash }: ChainedEvent, { place, appendedAt }: Reading, met: Met<FollowedRun>): Finding[] {
+  const { run, fitsBelow, fitsAbove, merged, above } = met;
+  const findings: Finding[] = [];
+  const isRight = sequence === 1 ? GENESIS.equals(previousHash) : fitsBelow !== false;
+  if (!isRight) findings.push(chainFinding(writer, sequence, place));
+  if (fitsAbove === false) findings.push(chainFinding(writer, sequence + 1, (merged ?? run).place));
+  const isClosed = merged?.isReported ?? (fitsAbove !== null && sequence === 1 && run.isReported);
+  if (isClosed) findings.push(notice('gap-closed', `Writer ${writer}: number ${sequence} came after all.`, { place, writer, sequence }));
+  if (fitsBelow !== null) run.appendedAt = merged?.appendedAt ?? appendedAt;
+  else if (fitsAbove !== null) run.place = place;
+  // What lies below was noticed when the number above it came.
+  else if (above !== undefined) [run.noticedAt, run.isReported] = [above.noticedAt, above.isReported];
+  return findings;
+}
+
+function gapsOf({ chain: { runs }, fromFirst }: Writer): number {
   const isFirstMissing = fromFirst && runs[0] !== undefined && runs[0].first > 1;
   return Math.max(0, runs.length - 1) + (isFirstMissing ? 1 : 0);
 }
 
 /** Takes the numbers between two runs for numbers that came. */
-function closeGap(runs: Run[], run: Run, left: Run | undefined): void {
+function closeGap(runs: FollowedRun[], run: FollowedRun, left: FollowedRun | undefined): void {
   if (left === undefined) {
     run.first = 1;
     return;
@@ -253,17 +231,6 @@ function closeGap(runs: Run[], run: Run, left: Run | undefined): void {
   const { first, before, noticedAt, isReported, place } = left;
   Object.assign(run, { first, before, noticedAt, isReported, place });
   runs.splice(runs.indexOf(left), 1);
-}
-
-/** Where the first run above a number stands: the one before it has the number, or may go on with it. */
-function firstAbove(runs: readonly Run[], sequence: number): number {
-  let [low, high] = [0, runs.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((runs[middle] as Run).first <= sequence) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 function chainFinding(writer: string, sequence: number, place: MessagePlace): Finding {
