@@ -12,6 +12,7 @@ import { PublishCheckpoints } from './checkpoint/publish-checkpoints.ts';
 import { SendCheckpoints } from './checkpoint/send-checkpoints.ts';
 import { showCheckpoints } from './checkpoint/show-checkpoints.ts';
 import { CheckChains } from './completeness/check-chains.ts';
+import { WatchUnsigned } from './checkpoint/unsigned-age.ts';
 import { AppendBatch } from './ingest/append-batch.ts';
 import { ObservedIngest } from './ingest/observed-ingest.ts';
 import { AUDIT_MIGRATIONS } from './migrations/index.ts';
@@ -75,6 +76,8 @@ await runService('audit', async (logger, fail, monitor) => {
   });
   const sender = new SendCheckpoints({ pool, publisher, logger });
   sender.start();
+  const watch = new WatchUnsigned({ pool, logger });
+  watch.start();
   showCheckpoints(monitor.metrics, pool, checkpoints);
   const { metrics } = monitor;
   metrics.gauge('kms_chain_breaks', 'Events in the ledger that do not follow from the one before', () => [{ value: chains.chainBreaks }]);
@@ -93,6 +96,7 @@ await runService('audit', async (logger, fail, monitor) => {
       await consumer.stop();
       await checkpoints.stop();
       await chains.stop();
+      await watch.stop();
       await sender.stop();
       await publisher.close();
       await app.close();

@@ -31,5 +31,7 @@ export function createPool(url: string, onIdleError: (error: Error) => void, siz
     ...SESSION_SETTINGS,
   });
   pool.on('error', onIdleError);
+  // A connection that is held and breaks between two statements has nobody else who listens, which would end the process; the next statement fails.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }

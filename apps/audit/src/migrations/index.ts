@@ -3,6 +3,7 @@ import { Tree1764500000000 } from './1764500000000-tree.ts';
 import { SentCheckpoints1764600000000 } from './1764600000000-sent-checkpoints.ts';
 import { WriterChains1764700000000 } from './1764700000000-writer-chains.ts';
 import { ParkedEvents1764790000000 } from './1764790000000-parked-events.ts';
+import { AppendedAt1764795000000 } from './1764795000000-appended-at.ts';
 
 export const AUDIT_MIGRATIONS = [
   Initial1764000000000,
@@ -10,6 +11,7 @@ export const AUDIT_MIGRATIONS = [
   SentCheckpoints1764600000000,
   WriterChains1764700000000,
   ParkedEvents1764790000000,
+  AppendedAt1764795000000,
 ];
 
 const TABLES = [
