@@ -43,6 +43,8 @@ export function describeConnectionFailure(url: string, error: unknown): StartupE
 /** Connects, runs `work` and ends the connection. A failed connection throws {@link StartupError}. */
 export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  // A session that ends between two queries makes the next one fail, which is enough said.
+  client.on('error', () => undefined);
   try {
     await client.connect();
   } catch (error) {

@@ -7,8 +7,6 @@ export type Random = () => number;
 /** One strike among those of a run. */
 export interface Strike {
   random: Random;
-  /** Whether the next strike is of another fault, or there is none: what was made ready for more strikes is put back. */
-  isLast: boolean;
   /** Whether everything lasts as long as the fault says, and not only as long as a short run has. */
   isFull: boolean;
   /** Resolves once a reveal is refused with 503. */

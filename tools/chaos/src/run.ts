@@ -125,15 +125,10 @@ class Torment {
     const random = fromSeed(seed);
     const refused = () => this.#load.refused();
     await this.#quietly();
-    let isWithin = false;
-    for (const { fault, isLast: isLastOfAll } of order(this.faults, plan, random)) {
-      const isEnding = signal?.aborted === true;
-      if ((isEnding && !isWithin) || this.#isOver) break;
-      // A fault that is told that another strike follows has made ready for it: it strikes once more, to put that back.
-      const isLast = isLastOfAll || isEnding;
-      isWithin = !isLast;
+    for (const fault of order(this.faults, plan, random)) {
+      if (signal?.aborted === true || this.#isOver) break;
       const before = this.#strikes.get(fault.name) ?? { count: 0, longestLagMs: 0, longestRecoveryMs: 0 };
-      const strike = { random, isLast, isFull: plan.kind === 'counts', refused };
+      const strike = { random, isFull: plan.kind === 'counts', refused };
       const { lagMs, recoveryMs } = await this.#strikeOnce(fault, strike);
       const longestLagMs = Math.max(before.longestLagMs, lagMs);
       this.#strikes.set(fault.name, {
@@ -221,23 +216,23 @@ export function judgeStrike(
 
 const seconds = (milliseconds: number) => (milliseconds / 1_000).toFixed(1);
 
-/** The faults in the order in which they strike, and which of a fault's strikes are followed by one of another fault, or by none. */
+/** The faults in the order in which they strike. */
 export function* order(
   faults: readonly Fault[],
   plan: ChaosSettings['plan'],
   random: Random,
   now: () => number = () => performance.now(),
-): Generator<{ fault: Fault; isLast: boolean }> {
+): Generator<Fault> {
   if (plan.kind === 'counts') {
     for (const fault of faults) {
       const count = plan.each ?? fault.count;
-      for (let strike = 1; strike <= count; strike += 1) yield { fault, isLast: strike === count };
+      for (let strike = 0; strike < count; strike += 1) yield fault;
     }
     return;
   }
   const deadline = now() + plan.durationMs;
   for (let round = 0; round === 0 || now() < deadline; round += 1)
-    for (const fault of shuffle(faults, random)) if (round === 0 || now() < deadline) yield { fault, isLast: true };
+    for (const fault of shuffle(faults, random)) if (round === 0 || now() < deadline) yield fault;
 }
 
 /** Mulberry32: small, and the same on every machine. */

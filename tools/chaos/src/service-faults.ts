@@ -23,31 +23,20 @@ function restarting(service: Service, end: 'kill' | 'stop', count: number): Faul
   };
 }
 
-/**
- * An instance is killed at a named moment, the n-th time that it passes it. What is started again is armed for the next strike at once,
- * and free of it after the last.
- */
+/** An instance is killed at a named moment, the n-th time that it passes it, and started again. */
 function killingAt(point: Failpoint, service: Service, passages: number, count: number): Fault {
-  let armed: { instance: Instance; others: readonly Instance[] } | null = null;
   return {
     name: `kill ${service} at ${point}`,
     count,
     lacks: nothing,
     mayRefuse: true,
-    async strike(system, { random, isLast }) {
-      const arm = (instance: Instance) => startInto(instance, { KMS_FAILPOINTS: `${point}@${1 + Math.floor(random() * passages)}` });
-      if (armed === null) {
-        const instance = one(system, service, random);
-        // An organization's events are read by one audit service at a time: it has to be this one.
-        const others = service === 'audit' ? system.of(service).filter((other) => other !== instance) : [];
-        for (const running of [instance, ...others]) await running.stop();
-        await arm(instance);
-        armed = { instance, others };
-      }
-      const { instance, others } = armed;
+    async strike(system, { random }) {
+      const instance = one(system, service, random);
+      // An organization's events are read by one audit service at a time: it has to be this one.
+      const others = service === 'audit' ? system.of(service).filter((other) => other !== instance) : [];
+      for (const running of [instance, ...others]) await running.stop();
+      await startInto(instance, { KMS_FAILPOINTS: `${point}@${1 + Math.floor(random() * passages)}` });
       await within(`${instance.name} to be killed at ${point}`, instance.ended);
-      if (!isLast) return arm(instance);
-      armed = null;
       for (const ended of [instance, ...others]) await ended.start();
     },
   };
