@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { StartupError } from '@kms/platform';
-import { Result, type Machine, type RevealLine } from './result.ts';
+import { Result, type Machine, type RevealLine, type Yardstick } from './result.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -32,6 +32,16 @@ export function doubts(now: Machine, earlier: Machine): string[] {
       .filter((name) => now[name] !== earlier[name])
       .map((name) => `The earlier run had another ${name}: ${earlier[name]}, now ${now[name]}.`),
   ];
+}
+
+/** CPU milliseconds of a bare answer: the mean of the two looks at it. */
+export const bareCpu = ({ cpuMsBefore, cpuMsAfter }: Yardstick) => (cpuMsBefore + cpuMsAfter) / 2;
+
+/** How much the machine itself differs, as a sentence: what is left of a ratio of CPU beyond this is the code's. */
+export function machineDifference({ yardstick: now }: Machine, { yardstick: earlier }: Machine): string {
+  if (now === undefined || earlier === undefined)
+    return 'How much the machine itself differs is not known: only runs with reveals by 64 connections have a yardstick.';
+  return `The machine itself: a bare node:http answer takes ${(bareCpu(now) / bareCpu(earlier)).toFixed(2)} times the CPU that it took then.`;
 }
 
 export interface Ratio {

@@ -6,7 +6,7 @@ import { servingCpu } from './against.ts';
 import { chooseGenerator } from './generator.ts';
 import { toMarkdown } from './markdown.ts';
 import { QUICK } from './plan.ts';
-import { Result, type LedgerCosts, type RevealLine } from './result.ts';
+import { Result, type LedgerCosts, type RevealLine, type Yardstick } from './result.ts';
 import { beginResult, runBench, type RunOptions } from './run.ts';
 
 let directory: string;
@@ -47,6 +47,8 @@ describe('the benchmark', () => {
       { connections: 1, entries: 10, failures: [] },
       { connections: 64, entries: 10, failures: [] },
     ]);
+    const { cpuMsBefore, cpuMsAfter } = result.machine.yardstick as Yardstick;
+    for (const cpuMs of [cpuMsBefore, cpuMsAfter]) expect(cpuMs).toBeGreaterThan(0);
     const [one, many] = result.reveal as [RevealLine, RevealLine];
     expect(many.records).toBeGreaterThan(one.records);
     for (const line of result.reveal) {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { assertSameMachine, doubts, ratios } from './against.ts';
+import { assertSameMachine, doubts, machineDifference, ratios } from './against.ts';
+import { toMarkdown } from './markdown.ts';
 import { percentile } from './percentile.ts';
 import { PARTS } from './processes.ts';
 import { Result, type Machine, type RevealLine } from './result.ts';
@@ -101,6 +102,33 @@ describe('two runs', () => {
     expect(doubts(machine, { ...machine, startedAt: '2026-03-01T11:00:01.000Z' })).toEqual([]);
     expect(doubts(machine, { ...machine, startedAt: '2026-03-01T10:59:00.000Z' })).toEqual([expect.stringContaining('61 minutes')]);
     expect(doubts(machine, { ...machine, broker: 'stand-in', generator: 'autocannon' })).toHaveLength(2);
+  });
+});
+
+describe('the yardstick', () => {
+  const measured = { ...machine, yardstick: { cpuMsBefore: 0.04, cpuMsAfter: 0.06 } };
+  const run = { ...result([line()]), machine: measured };
+
+  it('is printed, and serving as a multiple of the mean of both looks', () => {
+    const text = toMarkdown(run, null);
+    expect(text).toContain('took 40 µs before the reveals by 64 connections and 60 after');
+    expect(text).toContain('| 100 | 2.0 |');
+    expect(toMarkdown(result([line()]), null)).toContain('| 100 | – |');
+  });
+
+  it('says how much the machine itself differs from that of an earlier run', () => {
+    const earlier = { ...measured, yardstick: { cpuMsBefore: 0.02, cpuMsAfter: 0.02 } };
+    expect(toMarkdown(run, { ...run, machine: earlier })).toContain('takes 2.50 times the CPU');
+    for (const [now, then] of [
+      [machine, measured],
+      [measured, machine],
+    ] as const)
+      expect(machineDifference(now, then)).toContain('is not known');
+  });
+
+  it('is in the file, and an earlier file without it is read', () => {
+    expect(Result.parse(JSON.parse(JSON.stringify(run)))).toEqual(run);
+    expect(Result.safeParse({ ...run, machine: { ...machine, yardstick: { cpuMsBefore: 0.04 } } }).success).toBe(false);
   });
 });
 

@@ -1,11 +1,11 @@
-import { doubts, ratios, servingCpu } from './against.ts';
-import type { CallLine, CpuMs, LedgerCosts, Machine, Result, RevealLine } from './result.ts';
+import { bareCpu, doubts, machineDifference, ratios, servingCpu } from './against.ts';
+import type { CallLine, CpuMs, LedgerCosts, Machine, Result, RevealLine, Yardstick } from './result.ts';
 
 /** All figures as Markdown. */
 export function toMarkdown(result: Result, earlier: Result | null): string {
   return [
     machineText(result.machine),
-    ...(result.reveal.length === 0 ? [] : [revealTable(result.reveal)]),
+    ...(result.reveal.length === 0 ? [] : [revealTable(result.reveal, result.machine.yardstick)]),
     ...(result.calls.length === 0 ? [] : [callTable(result.calls)]),
     ...[...result.reveal, ...result.calls].flatMap(failureText),
     ...result.reveal.slice(-1).map(memoryTable),
@@ -21,12 +21,18 @@ export function table(header: readonly string[], rows: readonly (readonly (strin
   return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-function machineText({ cores, model, memoryBytes, system, node, broker, generator, startedAt }: Machine): string {
+function machineText({ cores, model, memoryBytes, system, node, broker, generator, startedAt, yardstick }: Machine): string {
   const kafka = broker === 'apache' ? 'Apache Kafka' : 'the stand-in for Kafka';
   return [
     `${cores} cores of ${model}, ${Math.round(memoryBytes / 2 ** 30)} GiB, ${system}, Node ${node}, ${kafka}, load by ${generator} beside it, ${startedAt}.`,
     'CPU in µs a reveal; "serving" is gateway, vault and their PostgreSQL.',
+    ...(yardstick === undefined ? [] : [yardstickText(yardstick)]),
   ].join('\n');
+}
+
+function yardstickText(yardstick: Yardstick): string {
+  const [before, after] = [microseconds(yardstick.cpuMsBefore), microseconds(yardstick.cpuMsAfter)];
+  return `A bare node:http answer took ${before} µs before the reveals by 64 connections and ${after} after; "× bare" is serving as a multiple of their mean.`;
 }
 
 const CPU_COLUMNS: readonly [header: string, of: (cpu: CpuMs) => number][] = [
@@ -42,8 +48,8 @@ const CPU_COLUMNS: readonly [header: string, of: (cpu: CpuMs) => number][] = [
 
 export const microseconds = (milliseconds: number) => Math.round(milliseconds * 1e3);
 
-function revealTable(lines: readonly RevealLine[]): string {
-  const header = ['connections', 'records', 'entries', 'bytes', 'instances', 'reveals/s', 'p50 ms', 'p99 ms', 'serving'];
+function revealTable(lines: readonly RevealLine[], yardstick: Yardstick | undefined): string {
+  const header = ['connections', 'records', 'entries', 'bytes', 'instances', 'reveals/s', 'p50 ms', 'p99 ms', 'serving', '× bare'];
   const rows = lines.map((line) => [
     line.connections,
     line.records,
@@ -54,6 +60,7 @@ function revealTable(lines: readonly RevealLine[]): string {
     line.p50Ms.toFixed(2),
     line.p99Ms.toFixed(2),
     microseconds(servingCpu(line)),
+    yardstick === undefined ? '–' : (servingCpu(line) / bareCpu(yardstick)).toFixed(1),
     ...CPU_COLUMNS.map(([, of]) => microseconds(of(line.cpuMsPerReveal))),
   ]);
   return table([...header, ...CPU_COLUMNS.map(([name]) => name)], rows);
@@ -133,6 +140,7 @@ function againstText(result: Result, earlier: Result): string {
   const header = ['connections', 'records', 'entries', 'bytes', 'instances', 'reveals/s', 'p99', 'serving CPU'];
   return [
     `Ratios to the run of ${earlier.machine.startedAt} (1.00 is the same):`,
+    machineDifference(result.machine, earlier.machine),
     ...doubts(result.machine, earlier.machine).map((doubt) => `**${doubt}**`),
     table(header, rows),
   ].join('\n\n');

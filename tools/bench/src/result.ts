@@ -81,6 +81,10 @@ export const LedgerCosts = z.strictObject({
 });
 export type LedgerCosts = z.infer<typeof LedgerCosts>;
 
+/** CPU of a bare `node:http` server's process for one answer, just before and just after the reveals by 64 connections. */
+export const Yardstick = z.strictObject({ cpuMsBefore: figure, cpuMsAfter: figure });
+export type Yardstick = z.infer<typeof Yardstick>;
+
 export const Machine = z.strictObject({
   cores: z.number().int().min(1),
   model: z.string(),
@@ -91,6 +95,8 @@ export const Machine = z.strictObject({
   generator: z.enum(['wrk', 'autocannon']),
   /** When the run began, RFC 3339. */
   startedAt: z.iso.datetime(),
+  /** How fast the machine was in that hour; missing where no reveals by 64 connections were measured. */
+  yardstick: Yardstick.optional(),
 });
 export type Machine = z.infer<typeof Machine>;
 

@@ -13,6 +13,7 @@ import type { Machine, Result, RevealLine } from './result.ts';
 import { measureReveals } from './reveal.ts';
 import type { Settings } from './settings.ts';
 import { Suite, type SuiteSettings } from './suite.ts';
+import { betweenYardsticks } from './yardstick.ts';
 
 const SMALL = 40;
 /** The contract's largest content. */
@@ -20,8 +21,8 @@ const LARGE = 65_536;
 const FEW = 10;
 /** At so many connections it is measured what else changes. */
 const USUAL = 64;
-/** What warming up, the lag and the ledger's catching up take, in loads. */
-const WAITS = 6;
+/** What warming up, the yardstick, the lag and the ledger's catching up take, in loads. */
+const WAITS = 8;
 
 const ONE = { handler: 'bench-0', revealed: 1, contentBytes: SMALL };
 
@@ -119,9 +120,14 @@ const SECTIONS: readonly [Section, MeasureSection][] = [
 
 async function measureRevealSection(bench: Bench, { connections, lagProbes }: Plan, result: Result): Promise<void> {
   for (const count of connections) {
-    const { line, measured } = await measureReveals(bench, ONE, count);
+    if (count !== USUAL) {
+      result.reveal.push(await revealLine(bench, ONE, count));
+      continue;
+    }
+    const { value, yardstick } = await betweenYardsticks(bench, () => measureReveals(bench, ONE, count));
+    const { line, measured } = value;
     result.reveal.push(line);
-    if (count !== USUAL) continue;
+    result.machine.yardstick = yardstick;
     const { audit, ledgerPostgres } = line.cpuMsPerReveal;
     const cpuMsPerRecord = ((audit + ledgerPostgres) * measured.succeeded) / Math.max(1, measured.arrived);
     const lags = await measureLags(bench, { handler: ONE.handler, connections: USUAL, probes: lagProbes });
