@@ -1,21 +1,16 @@
-import { randomBytes } from 'node:crypto';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startKafka } from '@kms/apache-kafka';
-import { AUDIT_TOPIC, CHECKPOINT_TOPIC, createIdGenerator } from '@kms/contracts';
-import { freePort, startBroker, startPostgres } from '@kms/embedded';
+import { AUDIT_TOPIC, CHECKPOINT_TOPIC } from '@kms/contracts';
+import { startBroker, startPostgres } from '@kms/embedded';
 import {
+  assemble,
   makeDatabases,
-  makeHomeFolder,
-  makeLogKey,
-  migrate,
-  openHome,
-  runToEnd,
-  serviceVariables,
-  SERVICES,
+  makeHome,
   startService,
   type DatabaseUrls,
   type Home,
+  type Place,
   type Service,
   type Variables,
 } from '@kms/launcher';
@@ -36,7 +31,7 @@ export interface SuiteSettings {
 /** A whole suite of its own, measured from outside. */
 export class Suite {
   /** The gateways, `host:port`. */
-  gateways: string[] = [];
+  readonly gateways: string[] = [];
   databases!: Record<Service, DatabaseUrls>;
   superuserUrl!: string;
   postgresPid!: number;
@@ -53,9 +48,7 @@ export class Suite {
 
   /** Starts everything, and ends what was started where a step fails or the signal is aborted. Throws StartupError. */
   static async start(settings: SuiteSettings): Promise<Suite> {
-    const directory = join(settings.directory, 'home');
-    await makeHomeFolder(directory);
-    const suite = new Suite(settings, await openHome(directory, createIdGenerator({ now: Date.now, randomBytes })));
+    const suite = new Suite(settings, await makeHome(join(settings.directory, 'home')));
     try {
       await suite.#start();
     } catch (error) {
@@ -66,17 +59,12 @@ export class Suite {
   }
 
   async #start(): Promise<void> {
-    const { signal } = this.settings;
-    const home = this.#home;
+    const { signal, broker, instances } = this.settings;
     await this.#startPostgres();
     signal.throwIfAborted();
-    const kafka = await this.#startBrokers();
-    for (const service of SERVICES) {
-      signal.throwIfAborted();
-      await migrate(service, this.databases[service], signal);
-    }
-    await makeLogKey({}, home, signal);
-    await this.#startServices(kafka);
+    const brokers = { addresses: await this.#startBrokers(), isStandIn: broker === 'stand-in' };
+    const assembly = { home: this.#home, databases: this.databases, brokers, instances, signal };
+    await assemble(assembly, (place) => this.#startInstance(place));
   }
 
   async #startPostgres(): Promise<void> {
@@ -92,13 +80,13 @@ export class Suite {
     this.databases = await makeDatabases(postgres.superuserUrl, home.secrets);
   }
 
-  async #startBrokers(): Promise<Variables> {
-    const { broker, brokers, directory, signal } = this.settings;
+  async #startBrokers(): Promise<readonly string[]> {
+    const { broker, brokers, directory } = this.settings;
     if (broker === 'stand-in') {
       const standIn = await startBroker({ topics: [AUDIT_TOPIC, CHECKPOINT_TOPIC] });
       this.#ends.push(() => standIn.stop());
       this.#pids.set('broker', [standIn.pid]);
-      return { KAFKA_BROKERS: standIn.address };
+      return [standIn.address];
     }
     const kafka = await startKafka({ brokers, directory: join(directory, 'kafka'), isForLoad: true });
     this.#ends.push(() => kafka.stop());
@@ -106,33 +94,17 @@ export class Suite {
       'broker',
       kafka.brokers.map((_, index) => kafka.pid(index + 1) as number),
     );
-    const variables = { KAFKA_BROKERS: kafka.brokers.join(',') };
-    const topic = { KAFKA_REPLICATION_FACTOR: String(brokers), KAFKA_MIN_INSYNC_REPLICAS: String(Math.max(1, brokers - 1)) };
-    await runToEnd('audit', 'create-topic', { ...variables, ...topic }, signal);
-    return variables;
+    return kafka.brokers;
   }
 
-  async #startServices(kafka: Variables): Promise<void> {
-    const { instances, broker, variables: more, signal } = this.settings;
-    // The stand-in's consumer groups do not work with more than one member.
-    const audits = broker === 'stand-in' ? 1 : instances;
-    const ports = { vault: await freePorts(instances), audit: await freePorts(audits), gateway: await freePorts(instances) };
-    const shared = serviceVariables(this.#home, this.databases, kafka, ports);
-    for (const service of SERVICES) {
-      if (service === 'gateway') {
-        await runToEnd('gateway', 'bootstrap', { ...shared.gateway, ADMIN_KEY_FILE: this.#home.path('admin.key') }, signal);
-      }
-      for (const [index, port] of ports[service].entries()) {
-        signal.throwIfAborted();
-        const variables = { LOG_LEVEL: 'warn', ...shared[service], [service === 'gateway' ? 'PORT' : 'RPC_PORT']: String(port), ...more };
-        const name = `${service}-${index + 1}`;
-        const onExit = () => this.#died(name);
-        const { pid, stop } = await startService(service, variables, this.#home.path('logs', `${name}.log`), onExit, signal);
-        this.#ends.push(stop);
-        this.#pids.set(service, [...this.pids(service), pid]);
-      }
-    }
-    this.gateways = ports.gateway.map((port) => `127.0.0.1:${port}`);
+  async #startInstance({ service, number, port, variables }: Place): Promise<void> {
+    const name = `${service}-${number}`;
+    const environment = { LOG_LEVEL: 'warn', ...variables, ...this.settings.variables };
+    const logFile = this.#home.path('logs', `${name}.log`);
+    const { pid, stop } = await startService(service, environment, logFile, () => this.#died(name), this.settings.signal);
+    this.#ends.push(stop);
+    this.#pids.set(service, [...this.pids(service), pid]);
+    if (service === 'gateway') this.gateways.push(`127.0.0.1:${port}`);
   }
 
   #isStopping = false;
@@ -170,10 +142,4 @@ export class Suite {
     this.#isStopping = true;
     for (let end = this.#ends.pop(); end !== undefined; end = this.#ends.pop()) await end();
   }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const ports = new Set<number>();
-  while (ports.size < count) ports.add(await freePort());
-  return [...ports];
 }

@@ -1,21 +1,16 @@
-import { randomBytes } from 'node:crypto';
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startKafka, type KafkaCluster } from '@kms/apache-kafka';
-import { AUDIT_TOPIC, CHECKPOINT_TOPIC, createIdGenerator } from '@kms/contracts';
+import { AUDIT_TOPIC, CHECKPOINT_TOPIC } from '@kms/contracts';
 import { freePort, startBroker, startPostgres, type Broker, type Postgres, type PostgresOptions } from '@kms/embedded';
 import {
+  assemble,
   makeDatabases,
-  makeHomeFolder,
-  makeLogKey,
-  migrate,
-  openHome,
-  runToEnd,
-  serviceVariables,
-  SERVICES,
+  makeHome,
   startService,
   type DatabaseUrls,
   type Home,
+  type Place,
   type Service,
   type ServiceProcess,
   type Variables,
@@ -89,9 +84,7 @@ export class System {
   }
 
   async #start(): Promise<void> {
-    const directory = join(this.settings.directory, 'home');
-    await makeHomeFolder(directory);
-    const home = await openHome(directory, createIdGenerator({ now: Date.now, randomBytes }));
+    const home = await makeHome(join(this.settings.directory, 'home'));
     this.#home = home;
     const onLog = (line: string) => appendFileSync(home.path('logs', 'postgres.log'), `${line}\n`);
     const { postgresPassword: password } = home.secrets;
@@ -103,20 +96,20 @@ export class System {
     this.#postgres = await startPostgres(this.#postgresSettings);
     this.#ends.push(() => this.#stopPostgres());
     this.databases = await makeDatabases(this.#postgres.superuserUrl, home.secrets);
-    if (this.#has('database proxy')) await this.#startDatabaseProxy();
-    const kafka = await this.#startKafka();
-    for (const service of SERVICES) await migrate(service, this.databases[service], never);
-    await makeLogKey({}, home, never);
-    await this.#startServices(home, kafka);
+    const databases = this.#has('database proxy') ? await this.#startDatabaseProxy() : this.databases;
+    await this.#startKafka();
+    const brokers = { addresses: this.brokers, isStandIn: this.kafka === undefined };
+    const assembly = { home, databases, brokers, instances: this.settings.instances + 1, signal: never };
+    await assemble(assembly, (place) => this.#put(place));
   }
 
-  async #startKafka(): Promise<Variables> {
+  async #startKafka(): Promise<void> {
     const { brokers, directory } = this.settings;
     if (brokers === 'stand-in') {
       const standIn = await startBroker({ topics: [AUDIT_TOPIC, CHECKPOINT_TOPIC] });
       this.#standIn = standIn;
       this.#ends.push(() => standIn.stop());
-      return { KAFKA_BROKERS: standIn.address };
+      return;
     }
     const proxy = new KafkaProxy();
     const front = this.#has('broker proxy') ? { front: (address: string) => proxy.before(address) } : {};
@@ -125,20 +118,19 @@ export class System {
     const kafka = await startKafka({ brokers, directory: join(directory, 'kafka'), ...front });
     this.kafka = kafka;
     this.#ends.push(() => kafka.stop());
-    const variables = { KAFKA_BROKERS: kafka.brokers.join(',') };
-    const topic = { KAFKA_REPLICATION_FACTOR: String(brokers), KAFKA_MIN_INSYNC_REPLICAS: String(Math.max(1, brokers - 1)) };
-    await runToEnd('audit', 'create-topic', { ...variables, ...topic }, never);
-    return variables;
   }
 
   #has(equipment: Equipment): boolean {
     return this.settings.equipment.includes(equipment);
   }
 
-  async #startDatabaseProxy(): Promise<void> {
-    const proxy = await PostgresProxy.before(this.databases.vault.serviceUrl);
+  /** Answers the databases as the services are to reach them. */
+  async #startDatabaseProxy(): Promise<Record<Service, DatabaseUrls>> {
+    const { vault } = this.databases;
+    const proxy = await PostgresProxy.before(vault.serviceUrl);
     this.databaseProxy = proxy;
     this.#ends.push(() => proxy.stop());
+    return { ...this.databases, vault: { ...vault, serviceUrl: proxy.through(vault.serviceUrl) } };
   }
 
   async #mountDisk(): Promise<void> {
@@ -148,37 +140,15 @@ export class System {
     this.#ends.push(() => disk.unmount());
   }
 
-  async #startServices(home: Home, kafka: Variables): Promise<void> {
-    const { instances, brokers } = this.settings;
-    // The stand-in's consumer groups do not work with more than one member.
-    const audits = brokers === 'stand-in' ? 1 : instances + 1;
-    const ports = { vault: await freePorts(instances + 1), audit: await freePorts(audits), gateway: await freePorts(instances + 1) };
-    const { serviceUrl } = this.databases.vault;
-    const databases = {
-      ...this.databases,
-      vault: { ...this.databases.vault, serviceUrl: this.databaseProxy?.through(serviceUrl) ?? serviceUrl },
-    };
-    const shared = serviceVariables(home, databases, kafka, ports);
-    for (const service of SERVICES) {
-      if (service === 'gateway')
-        await runToEnd('gateway', 'bootstrap', { ...shared.gateway, ADMIN_KEY_FILE: home.path('admin.key') }, never);
-      for (const [index, port] of ports[service].entries()) {
-        const instance = this.#instance(service, index + 1, port, shared[service]);
-        const isSpare = index > 0 && index === ports[service].length - 1;
-        (isSpare ? this.#spares : this.instances).push(instance);
-        if (!isSpare) await instance.start();
-      }
-    }
-  }
-
-  #instance(service: Service, number: number, port: number, shared: Variables): Instance {
-    const variables = { ...shared, [service === 'gateway' ? 'PORT' : 'RPC_PORT']: String(port), NODE_ENV: 'test' };
+  async #put({ service, number, port, variables }: Place): Promise<void> {
     const name = `${service}-${number}`;
     const program = service === 'vault' ? this.settings.vaultProgram : undefined;
-    const instance = new ServiceInstance(service, name, variables, this.#logFile(name), program);
+    const instance = new ServiceInstance(service, name, { ...variables, NODE_ENV: 'test' }, this.#logFile(name), program);
     this.#ends.push(() => instance.stop());
     if (service === 'gateway') this.#gatewayUrls.set(instance, `http://127.0.0.1:${port}/2026-02-01`);
-    return instance;
+    const isSpare = number > this.settings.instances;
+    (isSpare ? this.#spares : this.instances).push(instance);
+    if (!isSpare) await instance.start();
   }
 
   #logFile(name: string): string {
@@ -318,10 +288,4 @@ class ServiceInstance implements Instance {
     this.#isWanted = false;
     await this.#restart;
   }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const ports = new Set<number>();
-  while (ports.size < count) ports.add(await freePort());
-  return [...ports];
 }

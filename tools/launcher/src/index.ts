@@ -1,4 +1,5 @@
-export { makeDatabases, SERVICES, type DatabaseUrls } from './databases.ts';
-export { makeHomeFolder, openHome, type Home } from './home.ts';
-export { makeLogKey, migrate, serviceVariables } from './installation.ts';
-export { runToEnd, startService, type Service, type ServiceProcess, type Variables } from './processes.ts';
+export { assemble, makeHome, type Place } from './assemble.ts';
+export { makeDatabases, type DatabaseUrls } from './databases.ts';
+export type { Home } from './home.ts';
+export { migrate } from './installation.ts';
+export { startService, type Service, type ServiceProcess, type Variables } from './processes.ts';
