@@ -7,8 +7,9 @@ import { servicePid } from './inspect.ts';
 import { readExpression } from './promql.ts';
 import { scrape, valueOf, type Scrape } from './scrape.ts';
 import { ROOT, Suite } from './suite.ts';
+import { Witness } from './witness.ts';
 
-const SERVICES = ['vault', 'audit', 'gateway'] as const;
+const SERVICES = ['vault', 'audit', 'gateway', 'witness'] as const;
 type Service = (typeof SERVICES)[number];
 
 /** Every label that a metric may have, with what its values look like: nothing else may appear, whatever clients send. */
@@ -17,7 +18,7 @@ const ALLOWED: Record<string, RegExp> = {
   route: /^\/2026-02-01(?:\/(?::[a-zA-Z]+|[a-z]+(?:-[a-z]+)*|\*)(?:\.json)?)*$/,
   status: /^[2-5][0-9]{2}$/,
   outcome:
-    /^(?:ok|refused|revealed|failed|policy-changed|unknown-version|audit-unavailable|vault-unavailable|unknown-handler|not-whitelisted|disabled|expired|committed|fenced|lost|unopened|appended)$/,
+    /^(?:ok|refused|revealed|failed|policy-changed|unknown-version|audit-unavailable|vault-unavailable|unknown-handler|not-whitelisted|disabled|expired|committed|fenced|lost|unopened|appended|cosigned|malformed|untrusted|unknown-log|conflict|two-histories|inconsistent)$/,
   call: /^(?:vault|ledger)\.[a-z]+(?:-[a-z]+)*$/,
   cache: /^(?:policy|api-key|record|organization-key)$/,
   result: /^(?:hit|miss)$/,
@@ -38,11 +39,15 @@ const ALLOWED: Record<string, RegExp> = {
 const HANDLER = 'metrics-canary-handler';
 const REVEALS = 25;
 let suite: Suite;
+let witness: Witness;
 let scrapes: Record<Service, Scrape>;
 
 beforeAll(async () => {
-  suite = await Suite.make();
+  witness = await Witness.make();
+  suite = await Suite.make(witness.variables);
   await suite.start();
+  witness.knows(suite);
+  await witness.start();
   await suite.create(HANDLER, 'metrics-canary-content');
   await suite.create('metrics-canary-closed', 'metrics-canary-content', { whitelist: ['192.0.2.1'] });
   for (let time = 0; time < REVEALS; time += 1) await suite.reveal(HANDLER);
@@ -55,14 +60,19 @@ beforeAll(async () => {
   await suite.call('GET', '/no-such-metrics-canary');
   await waitFor('the ledger', async () => (await suite.count(`handler=${HANDLER}&outcome=success`)) >= REVEALS);
   await waitFor('the tails to be acknowledged', async () => {
-    const tails = await Promise.all((['vault', 'gateway'] as const).map((name) => scrape(suite, name)));
+    const tails = await Promise.all((['vault', 'gateway'] as const).map((name) => scrape(watched(name))));
     return tails.every((tail) => valueOf(tail, 'kms_journal_tail_events') === 0);
   });
-  const read = await Promise.all(SERVICES.map(async (name) => [name, await scrape(suite, name)] as const));
+  const read = await Promise.all(SERVICES.map(async (name) => [name, await scrape(watched(name))] as const));
   scrapes = Object.fromEntries(read) as Record<Service, Scrape>;
 }, 120_000);
 
-afterAll(() => suite.remove(), 30_000);
+afterAll(async () => {
+  await suite.remove();
+  await witness.remove();
+}, 30_000);
+
+const watched = (service: Service) => (service === 'witness' ? witness.watched : suite.watched(service));
 
 describe('the metrics', () => {
   it('have no label and no value of one that is not on the list, whatever was asked for', () => {
@@ -112,7 +122,18 @@ describe('the metrics', () => {
     expect(valueOf(audit, 'kms_ingest_batch_messages_sum')).toBeGreaterThanOrEqual(REVEALS + 6);
     expect(valueOf(audit, 'kms_ingest_parked_messages_total', { reason: 'unreadable' })).toBe(0);
     expect(valueOf(audit, 'kms_inconsistent_logs')).toBe(0);
-    await waitFor('all to be signed', async () => valueOf(await scrape(suite, 'audit'), 'kms_unsigned_record_age_seconds') === 0);
+    await waitFor(
+      'all to be cosigned and signed',
+      async () => valueOf(await scrape(watched('audit')), 'kms_unsigned_record_age_seconds') === 0,
+    );
+  });
+
+  it('of the witness say that it cosigns what is published', async () => {
+    const { witness: before } = scrapes;
+    expect(valueOf(before, 'kms_witness_checkpoints_total', { outcome: 'two-histories' })).toBe(0);
+    const cosigned = async () => valueOf(await scrape(watched('witness')), 'kms_witness_checkpoints_total', { outcome: 'cosigned' });
+    await waitFor('a cosigned checkpoint', async () => (await cosigned()) > 0);
+    expect(valueOf(await scrape(watched('witness')), 'kms_witness_idle_seconds')).toBeLessThan(3_600);
   });
 });
 
@@ -179,7 +200,7 @@ describe('the dashboard and the alert rules', () => {
 
 describe('the health', () => {
   const health = async (service: Service, kind: 'live' | 'ready') => {
-    const answer = await fetch(`${suite.watched(service)}/health/${kind}`);
+    const answer = await fetch(`${watched(service)}/health/${kind}`);
     return { status: answer.status, body: (await answer.json()) as unknown };
   };
 

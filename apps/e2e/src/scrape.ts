@@ -1,5 +1,3 @@
-import type { Suite } from './suite.ts';
-
 /** One line of a service's metrics. */
 export interface ScrapedSample {
   name: string;
@@ -16,8 +14,8 @@ const LINE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/;
 const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"(?:,|$)/y;
 
 /** Reads a service's metrics as Prometheus would. Throws on a line that it does not understand. */
-export async function scrape(suite: Suite, service: string): Promise<Scrape> {
-  const answer = await fetch(`${suite.watched(service)}/metrics`);
+export async function scrape(watched: string): Promise<Scrape> {
+  const answer = await fetch(`${watched}/metrics`);
   const text = await answer.text();
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return { text, samples: lines.map(parseLine) };

@@ -28,6 +28,7 @@ const otherOrigin = `example.org/audit/${'2'.repeat(24)}`;
 
 let folder: string;
 let said: string[];
+let clock = 0;
 
 /** As after a start. */
 const witness = () =>
@@ -36,6 +37,7 @@ const witness = () =>
     logs,
     kept: new KeptFiles(folder),
     logger: { warn: (_: object, line: string) => said.push(line), fatal: (_: object, line: string) => said.push(line) } as never,
+    now: () => clock,
   });
 
 const shown = ({ status, contentType, body }: Answer) => [status, contentType, Buffer.from(body).toString()];
@@ -138,10 +140,47 @@ describe('a witness', () => {
     await expect(ask(log.request(0, 300))).rejects.toThrow(/of another log/);
   });
 
+  it('counts what becomes of each request, and how long it has cosigned nothing', async () => {
+    clock = 1_000;
+    const subject = witness();
+    const ask_ = async (body: Uint8Array | Promise<Uint8Array>) => subject.addCheckpoint(await body);
+    clock = 5_000;
+    await ask_(log.request(0, 5));
+    clock = 7_500;
+    for (const body of [
+      Buffer.from('nonsense'),
+      new TestLog(9, undefined, 'example.org/audit').request(5, 9),
+      new TestLog(9, undefined, ORIGIN, [logSigner(2)]).request(5, 9),
+      log.request(0, 5),
+      forkOfSize5().request(5, 5),
+      forkOfSize5().request(5, 9),
+    ])
+      await ask_(body);
+    const once = { cosigned: 1, malformed: 1, 'unknown-log': 1, untrusted: 1, conflict: 1, 'two-histories': 1, inconsistent: 1, failed: 0 };
+    expect([subject.outcomes, subject.answered, subject.underWay, subject.idleMs]).toEqual([once, 7, 0, 2_500]);
+    const [name] = readdirSync(folder) as [string];
+    writeFileSync(join(folder, name, '1'), 'damaged');
+    await expect(ask_(log.request(5, 9))).rejects.toThrow();
+    expect([subject.outcomes.failed, subject.idleMs]).toEqual([1, 2_500]);
+  });
+
+  it('has work for as long as its disk does not answer, and comes no further', async () => {
+    let goOn: () => void = () => undefined;
+    const disk = new Promise<void>((resolve) => (goOn = resolve));
+    const kept = { read: async () => null, replace: () => disk };
+    const dependencies = { signer: cosigner('witness.example', key, () => NOW), logs, kept, logger: {} as never, now: () => 0 };
+    const subject = new Witness(dependencies);
+    const asked = subject.addCheckpoint(await log.request(0, 5));
+    expect([subject.underWay, subject.answered]).toEqual([1, 0]);
+    goOn();
+    expect((await asked).status).toBe(200);
+    expect([subject.underWay, subject.answered]).toEqual([0, 1]);
+  });
+
   it('answers nothing that it could not store', async () => {
     const kept = { read: async () => null, replace: () => Promise.reject(new Error('no space')) };
     const signer = { ...cosigner('witness.example', key, () => NOW), sign: () => Promise.reject(new Error('it was signed')) };
-    const subject = new Witness({ signer, logs, kept, logger: {} as never });
+    const subject = new Witness({ signer, logs, kept, logger: {} as never, now: () => 0 });
     await expect(subject.addCheckpoint(await log.request(0, 5))).rejects.toThrow('no space');
   });
 });

@@ -17,9 +17,24 @@ import {
 import { failpoint, KeptMeanwhileError, type KeptFiles, type Logger } from '@kms/platform';
 import type { WitnessedLogs } from './witnessed-logs.ts';
 
-/** What a request to `add-checkpoint` is answered with. */
+/** What may become of a request to `add-checkpoint`, and the status that it is answered with (tlog-witness). */
+const STATUS = {
+  cosigned: 200,
+  malformed: 400,
+  untrusted: 403,
+  'unknown-log': 404,
+  /** The log has to begin with another size: after a lost answer this is nothing but usual. */
+  conflict: 409,
+  /** Two signed roots of one size. */
+  'two-histories': 409,
+  inconsistent: 422,
+} as const;
+type Outcome = keyof typeof STATUS;
+
+/** What a request is answered with. */
 export interface Answer {
-  readonly status: 200 | 400 | 403 | 404 | 409 | 422;
+  readonly outcome: Outcome;
+  readonly status: (typeof STATUS)[Outcome];
   readonly contentType: string;
   readonly body: Uint8Array;
 }
@@ -30,6 +45,8 @@ export interface WitnessDependencies {
   /** The last checkpoint that was cosigned of each log. */
   kept: Pick<KeptFiles, 'read' | 'replace'>;
   logger: Pick<Logger, 'warn' | 'fatal'>;
+  /** Milliseconds on a clock that never goes back. */
+  now: () => number;
 }
 
 const TEXT = 'text/plain; charset=utf-8';
@@ -43,21 +60,60 @@ export class Witness {
   readonly #dependencies: WitnessDependencies;
   /** The end of what is asked of each log. */
   readonly #turns = new Map<string, Promise<unknown>>();
+  #cosignedAt: number;
+  /** How often each outcome came about; `failed` is what was not answered, because its state or its key cannot be used. */
+  readonly outcomes: Record<Outcome | 'failed', number> = {
+    cosigned: 0,
+    malformed: 0,
+    untrusted: 0,
+    'unknown-log': 0,
+    conflict: 0,
+    'two-histories': 0,
+    inconsistent: 0,
+    failed: 0,
+  };
+  /** How many requests wait for their answer. */
+  underWay = 0;
 
   constructor(dependencies: WitnessDependencies) {
     this.#dependencies = dependencies;
+    this.#cosignedAt = dependencies.now();
+  }
+
+  /** How many requests came to an end. */
+  get answered(): number {
+    return Object.values(this.outcomes).reduce((sum, count) => sum + count, 0);
+  }
+
+  /** How long nothing was cosigned, in milliseconds, since the start at most. */
+  get idleMs(): number {
+    return this.#dependencies.now() - this.#cosignedAt;
   }
 
   /** Rejects only where its state or its key cannot be used; it has then cosigned nothing. */
   async addCheckpoint(body: Uint8Array): Promise<Answer> {
+    this.underWay += 1;
+    let outcome: keyof Witness['outcomes'] = 'failed';
+    try {
+      const given = await this.#answer(body);
+      outcome = given.outcome;
+      return given;
+    } finally {
+      this.underWay -= 1;
+      this.outcomes[outcome] += 1;
+      if (outcome === 'cosigned') this.#cosignedAt = this.#dependencies.now();
+    }
+  }
+
+  async #answer(body: Uint8Array): Promise<Answer> {
     try {
       const request = parseAddCheckpoint(body);
       const checkpoint = this.#believe(request);
       if ('status' in checkpoint) return checkpoint;
-      if (request.oldSize > checkpoint.size) return refusal(400, 'The old size is above the checkpoint’s.');
+      if (request.oldSize > checkpoint.size) return refusal('malformed', 'The old size is above the checkpoint’s.');
       return await this.#inTurn(checkpoint.origin, () => this.#extend(request, checkpoint));
     } catch (error) {
-      if (error instanceof MerkleError) return refusal(400, error.message);
+      if (error instanceof MerkleError) return refusal('malformed', error.message);
       throw error;
     }
   }
@@ -66,13 +122,13 @@ export class Witness {
   #believe({ checkpoint: note }: AddCheckpoint): Checkpoint | Answer {
     const { origin } = parseCheckpoint(note.text);
     const logKeys = this.#dependencies.logs.keysOf(origin);
-    if (logKeys.length === 0) return refusal(404, 'The log is not witnessed here.');
+    if (logKeys.length === 0) return refusal('unknown-log', 'The log is not witnessed here.');
     try {
       return openCheckpointNote(note, { origin, logKeys }).checkpoint;
     } catch (error) {
       if (!(error instanceof MerkleError)) throw error;
-      if (error.code === 'untrusted' || error.code === 'bad-signature') return refusal(403, error.message);
-      if (error.code === 'wrong-root') return refusal(422, error.message);
+      if (error.code === 'untrusted' || error.code === 'bad-signature') return refusal('untrusted', error.message);
+      if (error.code === 'wrong-root') return refusal('inconsistent', error.message);
       throw error;
     }
   }
@@ -82,7 +138,7 @@ export class Witness {
     const name = nameOf(checkpoint.origin);
     const previous = await kept.read(name);
     const last = previous === null ? { size: 0, root: SHA256_TREE.emptyRoot() } : readLast(previous.bytes, checkpoint.origin);
-    if (request.oldSize !== last.size) return conflict(last.size);
+    if (request.oldSize !== last.size) return conflict('conflict', last.size);
     try {
       checkConsistency(last, checkpoint, request.proof);
     } catch (error) {
@@ -90,7 +146,7 @@ export class Witness {
       const seen = { origin: checkpoint.origin, cosigned: last.size, size: checkpoint.size };
       if (error.code !== 'wrong-root') {
         logger.warn(seen, 'A checkpoint was refused: its proof does not show that it extends the one before.');
-        return refusal(422, error.message);
+        return refusal('inconsistent', error.message);
       }
       // Two signed roots of one size are proof against the log, for whoever has both.
       const evidence = {
@@ -101,7 +157,7 @@ export class Witness {
         { ...seen, ...evidence },
         'A log has signed two histories: this checkpoint is not the one that was cosigned at its size.',
       );
-      return conflict(last.size);
+      return conflict('two-histories', last.size);
     }
     return this.#cosign(request, checkpoint, name, previous);
   }
@@ -122,7 +178,7 @@ export class Witness {
     }
     failpoint('witness.stored');
     const { signatures } = await signNote({ text: request.checkpoint.text, signatures: [] }, [signer]);
-    return { status: 200, contentType: TEXT, body: writeSignatureLines(signatures) };
+    return answer('cosigned', TEXT, writeSignatureLines(signatures));
   }
 
   /** One after another for each log: no request is decided on a state that another one is about to replace. */
@@ -151,6 +207,13 @@ function readLast(bytes: Uint8Array, origin: string): Checkpoint {
   throw new Error('The checkpoint that was cosigned last is of another log.');
 }
 
-const refusal = (status: Answer['status'], sentence: string): Answer => ({ status, contentType: TEXT, body: Buffer.from(`${sentence}\n`) });
+const answer = (outcome: Outcome, contentType: string, body: Uint8Array): Answer => ({
+  outcome,
+  status: STATUS[outcome],
+  contentType,
+  body,
+});
 
-const conflict = (size: number): Answer => ({ status: 409, contentType: SIZE, body: Buffer.from(`${size}\n`) });
+const refusal = (outcome: Outcome, sentence: string) => answer(outcome, TEXT, Buffer.from(`${sentence}\n`));
+
+const conflict = (outcome: 'conflict' | 'two-histories', size: number) => answer(outcome, SIZE, Buffer.from(`${size}\n`));

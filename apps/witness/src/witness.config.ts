@@ -1,10 +1,11 @@
 import { COSIGNATURE_V1, MerkleError, parseSignerKey, type SignerKey } from '@kms/merkle';
-import { Port } from '@kms/platform';
+import { MONITOR_VARIABLES, Port } from '@kms/platform';
 import { z } from 'zod';
 import { parseWitnessedLogs } from './witnessed-logs.ts';
 
 /** The witness's environment. */
 export const WitnessConfiguration = z.object({
+  ...MONITOR_VARIABLES,
   HTTP_HOST: z.string().default('127.0.0.1'),
   PORT: Port,
   /** What checkpoints are cosigned with, best from a file: `WITNESS_KEY_FILE`. */

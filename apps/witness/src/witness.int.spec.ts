@@ -1,12 +1,13 @@
 import { fork, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { COSIGNATURE_V1, noteVerifier, parseSignatureLines, parseVerifierKey, verifiedSignatures } from '@kms/merkle';
+import { waitFor } from '@kms/testing';
 import { logKey, TestLog } from './log.fixture.ts';
 
 const program = (name: string) => fileURLToPath(new URL(`../dist/${name}.js`, import.meta.url));
@@ -14,6 +15,8 @@ const log = new TestLog(50);
 
 let folder: string;
 let running: ChildProcess | undefined;
+/** Where its metrics and its health are. */
+let watched: string;
 
 const variables = (more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
   PATH: process.env['PATH'],
@@ -33,7 +36,8 @@ const makeKey = (more: NodeJS.ProcessEnv = {}) =>
 /** Starts the witness, and answers where it is. */
 async function start(more: NodeJS.ProcessEnv = {}): Promise<string> {
   running = fork(program('main'), { env: variables(more), execArgv: [], stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
-  const [{ ready }] = (await once(running, 'message')) as [{ ready: { port: number } }];
+  const [{ ready }] = (await once(running, 'message')) as [{ ready: { port: number; metricsPort: number } }];
+  watched = `http://127.0.0.1:${ready.metricsPort}`;
   return `http://127.0.0.1:${ready.port}`;
 }
 
@@ -79,6 +83,27 @@ describe('the witness, as a process,', () => {
     expect(await tooLong(url)).toBe(413);
     expect((await post(url, 0, 3)).status).toBe(200);
   });
+
+  it('is ready while it has its state, and alive all the same where it is away', async () => {
+    makeKey();
+    const url = await start();
+    const health = async (kind: 'live' | 'ready') => {
+      const answer = await fetch(`${watched}/health/${kind}`);
+      return [answer.status, await answer.json()];
+    };
+    for (const kind of ['live', 'ready'] as const) expect(await health(kind)).toEqual([200, { status: 'ok' }]);
+    renameSync(join(folder, 'state'), join(folder, 'away'));
+    const failing = { status: 'failing', failing: ['state'] };
+    await waitFor('it to notice', async () => (await health('ready'))[0] === 503, 10_000);
+    expect([await health('ready'), (await health('live'))[0]]).toEqual([[503, failing], 200]);
+    expect((await post(url, 0, 3)).status).toBe(500);
+    renameSync(join(folder, 'away'), join(folder, 'state'));
+    await waitFor('it to be ready again', async () => (await health('ready'))[0] === 200, 10_000);
+    expect((await post(url, 0, 3)).status).toBe(200);
+    const metrics = await (await fetch(`${watched}/metrics`)).text();
+    expect(metrics).toContain('kms_witness_checkpoints_total{outcome="cosigned"} 1');
+    expect(metrics).toContain('kms_witness_checkpoints_total{outcome="failed"} 1');
+  }, 40_000);
 
   it('is where it was, killed between its disk and its answer', async () => {
     makeKey();
