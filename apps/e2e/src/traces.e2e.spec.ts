@@ -24,6 +24,8 @@ interface OtlpRequest {
 type Received = OtlpSpan & { service: string };
 
 const TRACE = 'ab'.repeat(16);
+/** Of the changes. */
+const CHANGES = 'ba'.repeat(16);
 const PARENT = 'cd'.repeat(8);
 const HANDLER = 'trace-canary-handler';
 const CONTENT = 'trace-canary-content';
@@ -42,8 +44,8 @@ function take(body: string): void {
   }
 }
 
-const inTrace = (name: string, service: string) =>
-  received.filter((span) => span.traceId === TRACE && span.name === name && span.service === service);
+const inTrace = (name: string, service: string, trace = TRACE) =>
+  received.filter((span) => span.traceId === trace && span.name === name && span.service === service);
 
 /** Spans of the trace whose parent was not received. */
 function orphans(): Received[] {
@@ -89,6 +91,23 @@ describe('a request that is traced', () => {
     expect(inTrace('journal append', 'kms-vault')).toHaveLength(1);
     expect(inTrace('postgresql query', 'kms-vault').length).toBeGreaterThan(0);
     expect(inTrace('ledger append', 'kms-audit')[0]?.parentSpanId).toBe(inTrace('journal append', 'kms-vault')[0]?.spanId);
+  }, 100_000);
+
+  it('is one trace where it changes an entry, too', async () => {
+    const headers = { traceparent: `00-${CHANGES}-${PARENT}-01` };
+    const changes = [
+      ['POST', '/kms.json', { kmsEntry: { name: 'n', handler: `${HANDLER}-2`, content: CONTENT, whitelist: [] } }],
+      ['PATCH', `/kms/${HANDLER}-2.json`, { kmsEntry: { enabled: false } }],
+      ['POST', `/kms/${HANDLER}-2/versions.json`, { kmsEntry: { content: CONTENT } }],
+      ['DELETE', `/kms/${HANDLER}-2.json`, undefined],
+    ] as const;
+    for (const [method, path, body] of changes) expect((await suite.call(method, path, body, headers)).status).toBeLessThan(300);
+    const spans = (name: string, service: string) => inTrace(name, service, CHANGES);
+    await waitFor('the ledger to be in the trace', () => spans('ledger append', 'kms-audit').length === changes.length, 25_000);
+    await waitFor('the vault to send its spans', () => spans('journal change', 'kms-vault').length === changes.length, 25_000);
+    const made = spans('journal change', 'kms-vault').map(({ spanId }) => spanId);
+    const appended = spans('ledger append', 'kms-audit').map(({ parentSpanId }) => parentSpanId);
+    expect(appended.sort()).toEqual(made.sort());
   }, 100_000);
 
   it('has what many requests share in traces of their own', async () => {

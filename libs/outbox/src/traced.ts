@@ -4,11 +4,13 @@ import { inSpan, type Tracer } from '@kms/platform';
 /** Most events whose trace is remembered until they are sent; of those before, the trace ends in the journal. */
 const MAX_TRACES = 10_000;
 
+type Place = Pick<Placement, 'writer' | 'sequence'>;
+
 /** Which trace an event belongs to, from its commit until it is sent. */
 export class EventTraces {
   readonly #traceparents = new Map<string, string>();
 
-  note({ writer, sequence }: { writer: string; sequence: number }, traceparent: string): void {
+  note({ writer, sequence }: Place, traceparent: string): void {
     if (this.#traceparents.size >= MAX_TRACES) this.#traceparents.delete(this.#traceparents.keys().next().value as string);
     this.#traceparents.set(`${writer}/${sequence}`, traceparent);
   }
@@ -46,7 +48,15 @@ export class TracedJournal<Transaction> extends Journal<Transaction> {
   }
 
   override transact<T>(work: (transaction: Transaction) => Promise<Recorded<T>>): Promise<T> {
-    return inSpan(this.#tracer, 'journal change', {}, () => super.transact(work));
+    return inSpan(this.#tracer, 'journal change', {}, async (span) => {
+      const places: Place[] = [];
+      const value = await super.transact(async (transaction) => {
+        const { events, value } = await work(transaction);
+        return { value, events: events.map((place, index) => (position) => place((places[index] = position))) };
+      });
+      for (const place of places) this.#traces.note(place, span.traceparent);
+      return value;
+    });
   }
 }
 
