@@ -112,6 +112,8 @@ export async function createApp(
     bodyLimit: MAX_BODY_BYTES,
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
+    // What comes on an open connection while the server ends is answered as ever, and says that the connection ends.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     genReqId: (request: IncomingMessage) => requestIdOf(request),
   });

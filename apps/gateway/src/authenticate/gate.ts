@@ -4,7 +4,7 @@ import type { ApiAccessPermission, Id } from '@kms/contracts';
 import type { Journal, PlaceEvent } from '@kms/journal';
 import type { AuthenticationFailure, Principal } from '../domain/api-key.ts';
 import { byPrincipal, gatewayEvent, type RequestFacts } from '../domain/audit-event.ts';
-import { auditUnavailable, forbidden, invalidToken, unavailable } from '../domain/http-error.ts';
+import { auditUnavailable, forbidden, invalidToken } from '../domain/http-error.ts';
 import { within } from '../within.ts';
 import { ApiKeyVerifier, type StoredKeys } from './api-key-verifier.ts';
 import { observe, type RequestContext } from './request-context.ts';
@@ -46,8 +46,9 @@ export class Gate {
 
   async #authenticate(authorization: string | undefined, facts: RequestFacts): Promise<Principal> {
     const [, token = ''] = BEARER.exec(authorization ?? '') ?? [];
+    // The keys are where this service's journal is: who cannot be known cannot be recorded either.
     const verified = await this.#verifier.verify(token, Date.now()).catch((error: unknown) => {
-      throw unavailable(error);
+      throw auditUnavailable(error);
     });
     if ('principal' in verified) return verified.principal;
     await this.#recordFailure(verified.failure, verified.id, facts);
