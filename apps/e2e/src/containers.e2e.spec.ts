@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -85,6 +85,22 @@ function environmentOf(name: string): Record<string, string> {
   return { PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', ...(Object.fromEntries(given) as Record<string, string>) };
 }
 
+interface Manifest {
+  dependencies?: Record<string, string>;
+  devDependencies?: Record<string, string>;
+}
+
+const manifest = (folder: string) => JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as Manifest;
+
+/** Packages of this repository with all of it that they need to run. */
+function ownPackages(names: readonly string[], found = new Set<string>()): Set<string> {
+  for (const name of names.filter((candidate) => candidate.startsWith('@kms/') && !found.has(candidate))) {
+    found.add(name);
+    ownPackages(Object.keys(manifest(join('node_modules', name)).dependencies ?? {}), found);
+  }
+  return found;
+}
+
 const programOf = (name: string) => compose.services[name]?.command?.at(-1) as string;
 
 async function makeDatabases(): Promise<void> {
@@ -142,6 +158,11 @@ describe('the containers', () => {
     }
     const installed = spawnSync('sh', ['-c', install as string], { cwd: image, encoding: 'utf8' });
     expect([installed.status, installed.status === 0 ? '' : installed.stderr]).toEqual([0, '']);
+    const packages = (folder: string) => readdirSync(join(image, 'node_modules', folder));
+    expect(packages('@kms').sort()).toEqual([...ownPackages(WATCHED.map((name) => `@kms/${name}`))].map((name) => name.slice(5)).sort());
+    const { devDependencies } = manifest('.');
+    // Fastify needs ajv as well.
+    expect(Object.keys(devDependencies ?? {}).filter((name) => existsSync(join(image, 'node_modules', name)))).toEqual(['ajv']);
     for (const project of spawnSync('sh', ['-c', 'ls -d apps/*/dist libs/*/dist'], { cwd: ROOT, encoding: 'utf8' })
       .stdout.trim()
       .split('\n'))
