@@ -31,6 +31,7 @@ let pool: pg.Pool;
 let journal: Journal<pg.ClientBase>;
 let changes: ChangeEntry;
 let records: RecordCache;
+let keyRing: KeyRing;
 
 const asOwner = (text: string) => withClient(database.ownerUrl, (client) => client.query(text));
 const reveal = (revision: number, version: number | null = null) =>
@@ -49,6 +50,14 @@ const create = (content = 'content', handler = 'secret') =>
     },
   });
 
+/** How many rows of versions a transaction has read so far. */
+async function versionsRead(client: pg.ClientBase): Promise<number> {
+  const { rows } = await client.query<{ read: number }>(
+    `SELECT (seq_tup_read + idx_tup_fetch)::int AS read FROM pg_stat_xact_user_tables WHERE relname = 'entry_versions'`,
+  );
+  return rows[0]?.read ?? NaN;
+}
+
 beforeAll(async () => {
   postgres = await startTestPostgres();
 });
@@ -60,7 +69,7 @@ beforeEach(async () => {
   pool = createPool(database.serviceUrl, () => undefined);
   const fenceTable = { table: 'entries', key: 'id', revision: 'revision' };
   journal = new Journal({ store: new PostgresJournalStore({ url: database.serviceUrl, nextId, fenceTable }) });
-  const keyRing = new KeyRing(new LocalRootKey(randomBytes(32)));
+  keyRing = new KeyRing(new LocalRootKey(randomBytes(32)));
   changes = new ChangeEntry({ journal, keyRing, nextId, now });
   records = new RecordCache(pool, keyRing);
 });
@@ -151,6 +160,51 @@ describe('the vault', () => {
     expect(await changes.delete({ caller, handler: 'other' })).toEqual({ status: 'refused', code: 'unknown-handler' });
     const { rows } = await pool.query('SELECT name, revision FROM entries');
     expect(rows).toEqual([{ name: 'n', revision: '1' }]);
+    await end();
+  });
+
+  it('reads no more of an entry with 2,000 versions than of one with one', async () => {
+    await create('one');
+    await asOwner(`INSERT INTO entry_versions SELECT id, number, 'utf8', now() FROM entries, generate_series(2, 2000) AS number`);
+    let read = 0;
+    const counted: Pick<Journal<pg.ClientBase>, 'transact'> = {
+      transact: (work) =>
+        journal.transact(async (client) => {
+          const recorded = await work(client);
+          read = await versionsRead(client);
+          return recorded;
+        }),
+    };
+    const rotating = new ChangeEntry({ journal: counted, keyRing, nextId, now });
+    expect(await rotating.addVersion({ caller, handler: 'secret', content: 'two', encoding: 'utf8' })).toMatchObject({
+      value: { version: 2001 },
+    });
+    expect(read).toBe(1);
+    await withClient(database.ownerUrl, async (client) => {
+      await client.query('BEGIN');
+      const cache = new RecordCache(client as unknown as pg.Pool, keyRing);
+      const { organizationId, environment } = caller;
+      await cache.reload({ organizationId, environment, handler: 'secret', version: null });
+      read = await versionsRead(client);
+    });
+    expect(read).toBe(1);
+    expect(await reveal(2)).toMatchObject({ content: 'two', version: 2001 });
+    await end();
+  });
+
+  it('gives each version a number of its own, whichever vault adds it', async () => {
+    await create('one');
+    const other = new Journal<pg.ClientBase>({ store: new PostgresJournalStore({ url: database.serviceUrl, nextId }) });
+    const vaults = [changes, new ChangeEntry({ journal: other, keyRing, nextId, now })];
+    const added = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        (vaults[index % 2] as ChangeEntry).addVersion({ caller, handler: 'secret', content: `${index}`, encoding: 'utf8' }),
+      ),
+    );
+    const numbers = added.map((reply) => (reply.status === 'ok' ? reply.value.version : reply.code));
+    expect(numbers.sort((a, b) => Number(a) - Number(b))).toEqual(Array.from({ length: 20 }, (_, index) => index + 2));
+    expect(await findDifferences(pool)).toEqual([]);
+    await other.close();
     await end();
   });
 

@@ -60,14 +60,14 @@ export function update(
   };
 }
 
-/** A new version, which is the current one from then on. */
-export function addVersion(entry: Entry | null, encoding: Encoding, time: string): EntryEvent & { type: 'kms.entry.version-added.v1' } {
-  const { id, revision, versions } = existing(entry);
+/** A new version after the last one, which is the current one from then on. */
+export function addVersion(entry: Entry | null, lastVersion: number, encoding: Encoding, time: string): EntryEvent {
+  const { id, revision } = existing(entry);
   return {
     type: 'kms.entry.version-added.v1',
     entryId: id,
     revision: revision + 1,
-    version: versions.length + 1,
+    version: lastVersion + 1,
     time,
     change: { encoding },
   };

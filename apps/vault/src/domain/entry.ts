@@ -1,6 +1,6 @@
 import type { Encoding, EntryConfiguration, Environment, Handler, Id, Policy } from '@kms/contracts';
 
-/** One content of an entry, as its state knows it: the content itself is sealed elsewhere. */
+/** One content of an entry, without the content itself, which is sealed elsewhere. An entry may have thousands: they are no part of its state. */
 export interface EntryVersion {
   /** From 1. */
   number: number;
@@ -22,16 +22,12 @@ export interface Entry {
   expiresAt: string | null;
   /** The number of the version that a reveal answers. */
   currentVersion: number;
-  versions: EntryVersion[];
   /** How many events made this state: the optimistic lock, and what reveals are fenced by. */
   revision: number;
   createdAt: string;
   updatedAt: string;
   deletedAt: string | null;
 }
-
-/** An entry without the list of its versions. */
-export type EntryState = Omit<Entry, 'versions'>;
 
 type Changeable = Pick<Entry, 'name' | 'whitelist' | 'properties' | 'enabled' | 'expiresAt'>;
 
@@ -70,11 +66,7 @@ export function evolve(entry: Entry | null, event: EntryEvent): Entry {
     case 'kms.entry.updated.v1':
       return { ...next, ...event.change };
     case 'kms.entry.version-added.v1':
-      return {
-        ...next,
-        currentVersion: event.version,
-        versions: [...entry.versions, { number: event.version, encoding: event.change.encoding, createdAt: event.time }],
-      };
+      return { ...next, currentVersion: event.version };
     case 'kms.entry.deleted.v1':
       return { ...next, deletedAt: event.time };
   }
@@ -89,15 +81,18 @@ function created({
   revision,
   time,
 }: EntryEvent & { type: 'kms.entry.created.v1' }): Entry {
-  const { encoding, ...configuration } = change;
+  const { name, whitelist, properties, enabled, expiresAt } = change;
   return {
     id: entryId,
     organizationId,
     environment,
     handler,
-    ...configuration,
+    name,
+    whitelist,
+    properties,
+    enabled,
+    expiresAt,
     currentVersion: 1,
-    versions: [{ number: 1, encoding, createdAt: time }],
     revision,
     createdAt: time,
     updatedAt: time,
@@ -105,7 +100,15 @@ function created({
   };
 }
 
-export function toConfiguration(entry: EntryState): EntryConfiguration {
+/** The version that an event adds, or null. */
+export function versionOf(event: EntryEvent): EntryVersion | null {
+  const { time: createdAt } = event;
+  if (event.type === 'kms.entry.created.v1') return { number: 1, encoding: event.change.encoding, createdAt };
+  if (event.type === 'kms.entry.version-added.v1') return { number: event.version, encoding: event.change.encoding, createdAt };
+  return null;
+}
+
+export function toConfiguration(entry: Entry): EntryConfiguration {
   const { id, name, handler, whitelist, properties, environment, enabled, expiresAt, currentVersion, revision, createdAt, updatedAt } =
     entry;
   return {
@@ -124,7 +127,7 @@ export function toConfiguration(entry: EntryState): EntryConfiguration {
   };
 }
 
-export function toPolicy({ id, revision, whitelist, enabled, expiresAt, currentVersion }: EntryState): Policy {
+export function toPolicy({ id, revision, whitelist, enabled, expiresAt, currentVersion }: Entry): Policy {
   return {
     entryId: id,
     revision,

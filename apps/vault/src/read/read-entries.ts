@@ -1,7 +1,7 @@
 import type { ConfigurationReply, ListReply, ListRequest, PolicyReply, PolicyRequest, ReadRequest } from '@kms/contracts';
 import type pg from 'pg';
-import { toConfiguration, toPolicy, type EntryState } from '../domain/entry.ts';
-import { stateFromRow, type StateRow } from '../write/entry-store.ts';
+import { toConfiguration, toPolicy, type Entry } from '../domain/entry.ts';
+import { fromRow, type EntryRow } from '../write/entry-store.ts';
 
 /** Reads of entries, always as they are stored now. A deleted entry is not there. */
 export class ReadEntries {
@@ -28,12 +28,12 @@ export class ReadEntries {
     return { status: 'ok', value: { count: Number(counted.rows[0]?.count), elements: rows } };
   }
 
-  async #find({ organizationId, environment, handler }: PolicyRequest): Promise<EntryState | null> {
-    const { rows } = await this.pool.query<StateRow>({
+  async #find({ organizationId, environment, handler }: PolicyRequest): Promise<Entry | null> {
+    const { rows } = await this.pool.query<EntryRow>({
       name: 'find-entry',
       text: 'SELECT * FROM entries WHERE organization_id = $1 AND environment = $2 AND handler = $3 AND deleted_at IS NULL',
       values: [organizationId, environment, handler],
     });
-    return rows[0] === undefined ? null : stateFromRow(rows[0]);
+    return rows[0] === undefined ? null : fromRow(rows[0]);
   }
 }

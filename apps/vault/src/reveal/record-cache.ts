@@ -5,7 +5,7 @@ import { toPolicy } from '../domain/entry.ts';
 import type { PreparedContent } from '@kms/envelope';
 import { openContent, type SealedContent } from '../keys/content-sealer.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
-import { stateFromRow, type StateRow } from '../write/entry-store.ts';
+import { fromRow, type EntryRow } from '../write/entry-store.ts';
 
 export interface RecordKey {
   organizationId: Id;
@@ -93,7 +93,7 @@ export class RecordCache {
     });
     const row = rows[0];
     if (row === undefined) return null;
-    const policy = toPolicy(stateFromRow(row));
+    const policy = toPolicy(fromRow(row));
     const content = row.sealed === null ? null : await this.#prepare(organizationId, row);
     const record = { policy, content };
     this.#records.set(keyText({ organizationId, environment, handler, version }), record, { size: sizeOf(row) });
@@ -106,9 +106,9 @@ export class RecordCache {
   }
 }
 
-type ContentRow = StateRow & SealedContent & { number: number; encoding: Encoding };
+type ContentRow = EntryRow & SealedContent & { number: number; encoding: Encoding };
 /** An entry with one of its versions and that version's content, where there is one. */
-type RecordRow = ContentRow | (StateRow & { sealed: null });
+type RecordRow = ContentRow | (EntryRow & { sealed: null });
 
 /** What a record takes in memory, in bytes. */
 const sizeOf = ({ sealed, whitelist }: RecordRow) => RECORD_BYTES + (sealed?.length ?? 0) + whitelist.length * RANGE_BYTES;

@@ -14,11 +14,11 @@ import { JournalError, type Journal, type Recorded } from '@kms/journal';
 import { SqlState, sqlState } from '@kms/postgres';
 import type pg from 'pg';
 import { changeEvent } from '../domain/audit-event.ts';
-import { evolve, initialState, toConfiguration, type Entry, type EntryEvent } from '../domain/entry.ts';
+import { evolve, initialState, toConfiguration, versionOf, type Entry, type EntryEvent } from '../domain/entry.ts';
 import * as decisions from '../domain/entry.decisions.ts';
 import { storeContent } from '../keys/content-sealer.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
-import { insertEntry, lockEntry, updateEntry } from './entry-store.ts';
+import { insertEntry, insertVersion, lastVersion, lockEntry, updateEntry } from './entry-store.ts';
 
 export interface ChangeDependencies {
   journal: Pick<Journal<pg.ClientBase>, 'transact'>;
@@ -42,7 +42,7 @@ export class ChangeEntry {
         const state = evolve(initialState, event);
         await insertEntry(client, state);
         await storeContent(client, keyRing, { organizationId, entryId: id, version: 1 }, bytes);
-        return this.#recorded(caller, event, state);
+        return this.#recorded(client, caller, event, state);
       }),
     );
   }
@@ -56,7 +56,10 @@ export class ChangeEntry {
     return this.#change(
       caller,
       handler,
-      (entry) => decisions.addVersion(entry, encoding, this.#time()),
+      async (entry, client) => {
+        const last = entry === null ? 0 : await lastVersion(client, entry.id);
+        return decisions.addVersion(entry, last, encoding, this.#time());
+      },
       (client, { organizationId, id, currentVersion }) =>
         storeContent(client, this.dependencies.keyRing, { organizationId, entryId: id, version: currentVersion }, bytes),
     );
@@ -69,23 +72,25 @@ export class ChangeEntry {
   #change(
     caller: Caller,
     handler: string,
-    decide: (entry: Entry | null) => EntryEvent,
+    decide: (entry: Entry | null, client: pg.ClientBase) => EntryEvent | Promise<EntryEvent>,
     beside: (client: pg.ClientBase, entry: Entry) => Promise<void> = () => Promise.resolve(),
   ): Promise<ConfigurationReply> {
     const { organizationId, environment } = caller;
     return answer(() =>
       this.dependencies.journal.transact(async (client) => {
         const entry = await lockEntry(client, { organizationId, environment, handler });
-        const event = decide(entry);
+        const event = await decide(entry, client);
         const state = evolve(entry, event);
         await updateEntry(client, state, decisions.existing(entry));
         await beside(client, state);
-        return this.#recorded(caller, event, state);
+        return this.#recorded(client, caller, event, state);
       }),
     );
   }
 
-  #recorded(caller: Caller, event: EntryEvent, state: Entry): Recorded<Entry> {
+  async #recorded(client: pg.ClientBase, caller: Caller, event: EntryEvent, state: Entry): Promise<Recorded<Entry>> {
+    const version = versionOf(event);
+    if (version !== null) await insertVersion(client, state.id, version);
     return { events: [changeEvent(this.dependencies.nextId(), caller, event, state)], value: state };
   }
 

@@ -1,9 +1,9 @@
-import type { Encoding, Environment, Handler, Id } from '@kms/contracts';
+import type { Environment, Handler, Id } from '@kms/contracts';
 import type pg from 'pg';
-import type { Entry, EntryState, EntryVersion } from '../domain/entry.ts';
+import type { Entry, EntryVersion } from '../domain/entry.ts';
 
 /** An entry's row, as PostgreSQL answers it. */
-export interface StateRow {
+export interface EntryRow {
   id: Id;
   organization_id: Id;
   environment: Environment;
@@ -20,17 +20,7 @@ export interface StateRow {
   deleted_at: Date | null;
 }
 
-/** An entry's row with its versions. */
-export interface EntryRow extends StateRow {
-  versions: { number: number; encoding: Encoding; created_at: string }[];
-}
-
-export const SELECT_ENTRY = `SELECT entries.*, (
-    SELECT coalesce(json_agg(json_build_object('number', number, 'encoding', encoding, 'created_at', created_at) ORDER BY number), '[]')
-    FROM entry_versions WHERE entry_id = entries.id) AS versions
-  FROM entries`;
-
-export function stateFromRow(row: StateRow): EntryState {
+export function fromRow(row: EntryRow): Entry {
   return {
     id: row.id,
     organizationId: row.organization_id,
@@ -49,11 +39,6 @@ export function stateFromRow(row: StateRow): EntryState {
   };
 }
 
-export function fromRow(row: EntryRow): Entry {
-  const versions = row.versions.map(({ number, encoding, created_at }) => ({ number, encoding, createdAt: new Date(created_at).toISOString() }));
-  return { ...stateFromRow(row), versions };
-}
-
 /** The entry under a handler, deleted or not, locked until the transaction ends. */
 export async function lockEntry(
   client: pg.ClientBase,
@@ -61,10 +46,23 @@ export async function lockEntry(
 ): Promise<Entry | null> {
   const { rows } = await client.query<EntryRow>({
     name: 'lock-entry',
-    text: `${SELECT_ENTRY} WHERE organization_id = $1 AND environment = $2 AND handler = $3 FOR UPDATE OF entries`,
+    text: 'SELECT * FROM entries WHERE organization_id = $1 AND environment = $2 AND handler = $3 FOR UPDATE',
     values: [organizationId, environment, handler],
   });
   return rows[0] === undefined ? null : fromRow(rows[0]);
+}
+
+/**
+ * The number of an entry's newest version. To be asked in a statement of its own after {@link lockEntry}: one that waits for the lock sees
+ * the entry as it is then, but everything else as it was before.
+ */
+export async function lastVersion(client: pg.ClientBase, entryId: Id): Promise<number> {
+  const { rows } = await client.query<{ number: number }>({
+    name: 'last-version',
+    text: 'SELECT number FROM entry_versions WHERE entry_id = $1 ORDER BY number DESC LIMIT 1',
+    values: [entryId],
+  });
+  return rows[0]?.number ?? 0;
 }
 
 /** Stores a new entry. Throws PostgreSQL's unique violation where its handler is taken. */
@@ -74,7 +72,6 @@ export async function insertEntry(client: pg.ClientBase, entry: Entry): Promise<
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
     values: [entry.id, entry.organizationId, entry.environment, entry.handler, entry.createdAt, ...mutableValues(entry)],
   });
-  await insertVersions(client, entry.id, entry.versions);
 }
 
 /** Stores the state after `previous`. Throws where the stored revision is not the previous one's. */
@@ -85,7 +82,6 @@ export async function updateEntry(client: pg.ClientBase, entry: Entry, previous:
     values: [entry.id, previous.revision, ...mutableValues(entry)],
   });
   if (rowCount !== 1) throw new Error(`Entry ${entry.id} is not at revision ${previous.revision} any more.`);
-  await insertVersions(client, entry.id, entry.versions.slice(previous.versions.length));
 }
 
 const MUTABLE_COLUMNS = [
@@ -112,13 +108,11 @@ const mutableValues = (entry: Entry) => [
   entry.deletedAt,
 ];
 
-async function insertVersions(client: pg.ClientBase, entryId: Id, versions: readonly EntryVersion[]): Promise<void> {
-  for (const { number, encoding, createdAt } of versions) {
-    await client.query('INSERT INTO entry_versions (entry_id, number, encoding, created_at) VALUES ($1, $2, $3, $4)', [
-      entryId,
-      number,
-      encoding,
-      createdAt,
-    ]);
-  }
+export async function insertVersion(client: pg.ClientBase, entryId: Id, { number, encoding, createdAt }: EntryVersion): Promise<void> {
+  await client.query('INSERT INTO entry_versions (entry_id, number, encoding, created_at) VALUES ($1, $2, $3, $4)', [
+    entryId,
+    number,
+    encoding,
+    createdAt,
+  ]);
 }

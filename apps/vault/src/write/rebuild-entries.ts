@@ -1,13 +1,21 @@
 import { parseEvent, type AuditEvent } from '@kms/contracts';
 import { splitBlock } from '@kms/journal';
 import type pg from 'pg';
-import { evolve, initialState, type Entry, type EntryEvent } from '../domain/entry.ts';
-import { fromRow, SELECT_ENTRY, type EntryRow } from './entry-store.ts';
+import { evolve, initialState, versionOf, type Entry, type EntryEvent, type EntryVersion } from '../domain/entry.ts';
+import { fromRow, type EntryRow } from './entry-store.ts';
 
 const PAGE = 200;
 
+/** An entry's state, and its versions in order. */
+type Whole = Entry & { versions: EntryVersion[] };
+
+const STORED = `SELECT entries.*, (
+    SELECT coalesce(json_agg(json_build_object('number', number, 'encoding', encoding, 'createdAt', created_at) ORDER BY number), '[]')
+    FROM entry_versions WHERE entry_id = entries.id) AS versions
+  FROM entries`;
+
 /** Rebuilds every entry's state from the journal alone (design rule 5). Entries by id; events of one entry are ordered by revision. */
-export async function rebuildEntries(pool: pg.Pool): Promise<Map<string, Entry>> {
+async function rebuildEntries(pool: pg.Pool): Promise<Map<string, Whole>> {
   const histories = new Map<string, EntryEvent[]>();
   for await (const event of readEvents(pool)) {
     const change = toEntryEvent(event);
@@ -16,10 +24,11 @@ export async function rebuildEntries(pool: pg.Pool): Promise<Map<string, Entry>>
     if (history === undefined) histories.set(change.entryId, [change]);
     else history.push(change);
   }
-  const entries = new Map<string, Entry>();
+  const entries = new Map<string, Whole>();
   for (const [id, history] of histories) {
     const state = history.sort((a, b) => a.revision - b.revision).reduce<Entry | null>(evolve, initialState);
-    if (state !== null) entries.set(id, state);
+    const versions = history.flatMap((event) => versionOf(event) ?? []);
+    if (state !== null) entries.set(id, { ...state, versions });
   }
   return entries;
 }
@@ -27,11 +36,16 @@ export async function rebuildEntries(pool: pg.Pool): Promise<Map<string, Entry>>
 /** The ids of entries whose stored state is not what the journal says, or that only one of the two knows. */
 export async function findDifferences(pool: pg.Pool): Promise<string[]> {
   const rebuilt = await rebuildEntries(pool);
-  const { rows } = await pool.query<EntryRow>(SELECT_ENTRY);
-  const stored = new Map(rows.map((row) => [row.id, fromRow(row)]));
+  const { rows } = await pool.query<EntryRow & { versions: EntryVersion[] }>(STORED);
+  const stored = new Map(rows.map((row) => [row.id, toWhole(row)]));
   const ids = new Set([...rebuilt.keys(), ...stored.keys()]);
   return [...ids].filter((id) => canonical(rebuilt.get(id)) !== canonical(stored.get(id))).sort();
 }
+
+const toWhole = (row: EntryRow & { versions: EntryVersion[] }): Whole => ({
+  ...fromRow(row),
+  versions: row.versions.map((version) => ({ ...version, createdAt: new Date(version.createdAt).toISOString() })),
+});
 
 async function* readEvents(pool: pg.Pool): AsyncGenerator<AuditEvent> {
   let after: [writer: string, sequence: string] = ['', '0'];
