@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { writePack } from '@kms/evidence';
-import { MadeLog, makeRecords, seeded, verifierKey } from '@kms/testing/made-log';
+import { parseCheckpoint, parseNote } from '@kms/merkle';
+import { MadeLog, makeRecords, ORIGIN, seeded, verifierKey } from '@kms/testing/made-log';
 
 /*
  * What the commands load, as Node tells it: the built program runs with a hook that writes down every module.
@@ -69,6 +70,22 @@ describe('kms-audit', () => {
       stdout: '',
       stderr: 'kms-audit fsck needs packages that are not here: it needs the whole installation.\n',
     });
+  });
+
+  it('verifies a part of a pack in a thread, and tells of one that is bad by null', () => {
+    const { size, root } = parseCheckpoint(parseNote(readFileSync(join(folder, 'pack', 'checkpoint'))).text);
+    const inThread = (tree: { size: number; root: Uint8Array }) => {
+      const part = JSON.stringify({ origin: ORIGIN, tree: { size: tree.size, root: [...tree.root] }, from: 256, to: 300 });
+      const program = `
+        import { inThread } from './apps/cli/dist/verify/in-thread.js';
+        const part = ${part};
+        const asked = { ...part, tree: { ...part.tree, root: new Uint8Array(part.tree.root) } };
+        const state = await inThread(${JSON.stringify(join(folder, 'pack'))}).verify(asked, new AbortController().signal);
+        console.log(state === null ? 'null' : state.writers.reduce((sum, { records }) => sum + records, 0));`;
+      return spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' }).stdout;
+    };
+    expect(inThread({ size, root })).toBe('44\n');
+    expect(inThread({ size, root: new Uint8Array(32) })).toBe('null\n');
   });
 
   it('loads nothing for its list of commands', () => {

@@ -5,4 +5,5 @@ export { PACK_FORMAT, parseManifest, writeManifest, type Manifest } from './mani
 export { verifyLog, type LogExpectations, type LogReport } from './verify-log.ts';
 export { verifyPack, type PackExpectations, type PackReport } from './verify-pack.ts';
 export { writePack, type PackContent, type PackWriter } from './write-pack.ts';
-export type { WriterReport } from './writer-chains.ts';
+export type { ChainsState, WriterReport } from './writer-chains.ts';
+export { verifyPart, type Elsewhere, type LogPart } from './verify-part.ts';

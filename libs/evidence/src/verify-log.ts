@@ -1,4 +1,3 @@
-import { EventFormatError } from '@kms/contracts';
 import {
   checkConsistency,
   MerkleError,
@@ -10,19 +9,15 @@ import {
   sameBytes,
   TILE_WIDTH,
   TreeHasher,
-  HASH_BYTES,
-  tileInTree,
-  tilePath,
   type Checkpoint,
   type CheckpointPolicy,
   type OpenedCheckpoint,
   type Sha256,
-  type Tile,
 } from '@kms/merkle';
 import { AuthenticatedTiles } from './authenticated-tiles.ts';
 import { EvidenceError, type EvidenceErrorCode } from './evidence-error.ts';
 import { requireFile, type LogFiles } from './log-files.ts';
-import { readId, readRecord } from './read-record.ts';
+import { verifyBundles, type Elsewhere, type LogPart } from './verify-part.ts';
 import { WriterChains, type WriterReport } from './writer-chains.ts';
 
 /** What an auditor brings along to judge a log. */
@@ -36,8 +31,10 @@ export interface LogExpectations {
   readonly to?: number;
   /** Node's by default. */
   readonly sha256?: Sha256;
-  /** Told how many records have been checked, after every bundle. An error that it throws ends the verification. */
+  /** Told how many records have been checked here, after every bundle. An error that it throws ends the verification. */
   readonly progress?: (records: number) => void;
+  /** Verifies the second half of the records at the same time; without, they are verified here, one after another. */
+  readonly elsewhere?: Elsewhere;
 }
 
 /** What a log was shown to be. */
@@ -63,7 +60,7 @@ export interface LogReport {
  * {@link MerkleError} for a policy that is none.
  */
 export async function verifyLog(files: LogFiles, expectations: LogExpectations): Promise<LogReport> {
-  const { policy, known = [], sha256 = NODE_CRYPTOGRAPHY.sha256, progress } = expectations;
+  const { policy, known = [], sha256 = NODE_CRYPTOGRAPHY.sha256, progress, elsewhere } = expectations;
   const hasher = new TreeHasher(sha256);
   const opened = open(await requireFile(files, 'checkpoint'), policy, 'The checkpoint', hasher);
   const { checkpoint } = opened;
@@ -73,18 +70,36 @@ export async function verifyLog(files: LogFiles, expectations: LogExpectations):
   const { from, to } = requireRange(expectations, checkpoint.size);
   const tiles = await AuthenticatedTiles.open(files, checkpoint, hasher);
   for (const { checkpoint: old } of older) await requireExtends(old, checkpoint, tiles, hasher);
-  const chains = new WriterChains(sha256);
-  for (const bundle of bundlesOf(from, to, checkpoint.size)) {
-    await verifyBundle(files, bundle, await tiles.read({ ...bundle, level: 0 }), checkpoint.origin, hasher, chains);
-    progress?.(bundle.index * TILE_WIDTH + bundle.width - from);
-  }
+  const part = { origin: checkpoint.origin, tree: checkpoint, from, to };
+  const chains = await verifyRecords(part, sha256, (own, to) => verifyBundles(files, tiles, own, hasher, to, progress), elsewhere);
   const { links, unchecked } = chains;
   return { checkpoint: opened, from, to, extends: older.map((old) => old.checkpoint.size), writers: chains.reports(), links, unchecked };
 }
 
-/** The entry bundles with the records from `from` up to `to`, as they are in a tree of that size. */
-export function* bundlesOf(from: number, to: number, size: number): Generator<Tile> {
-  for (let index = Math.floor(from / TILE_WIDTH); index * TILE_WIDTH < to; index += 1) yield tileInTree('entries', index, size) as Tile;
+/** The records of a part, by `verify`; the second half of them elsewhere, where there is another place and it is worth while. */
+async function verifyRecords(
+  part: LogPart,
+  sha256: Sha256,
+  verify: (part: LogPart, chains: WriterChains) => Promise<void>,
+  elsewhere?: Elsewhere,
+): Promise<WriterChains> {
+  const chains = new WriterChains(sha256);
+  const { from, to } = part;
+  if (elsewhere === undefined || to - from < elsewhere.least) {
+    await verify(part, chains);
+    return chains;
+  }
+  const middle = Math.ceil((from + to) / 2 / TILE_WIDTH) * TILE_WIDTH;
+  const ending = new AbortController();
+  try {
+    const second = elsewhere.verify({ ...part, from: middle }, ending.signal);
+    await verify({ ...part, to: middle }, chains);
+    const state = await second;
+    if (state !== null && chains.join(state)) return chains;
+  } finally {
+    ending.abort();
+  }
+  return verifyRecords(part, sha256, verify);
 }
 
 /** A range widened to whole bundles of a log of that size. */
@@ -145,48 +160,4 @@ function requireRange({ from = 0, to }: LogExpectations, size: number): { from: 
   if (from > end || end > size)
     throw new EvidenceError('incomplete', `The records from ${from} to ${end} were asked for, and the log has ${size}.`);
   return wholeBundles(from, end, size);
-}
-
-async function verifyBundle(
-  files: LogFiles,
-  tile: Tile,
-  hashes: Uint8Array,
-  origin: string,
-  hasher: TreeHasher,
-  chains: WriterChains,
-): Promise<void> {
-  const bundle = await requireFile(files, tilePath(tile));
-  let [at, index] = [0, tile.index * TILE_WIDTH];
-  for (let place = 0; place < tile.width; place += 1, index += 1) {
-    const start = at + 2;
-    at = start + ((bundle[at] ?? 0) << 8) + (bundle[at + 1] ?? 0);
-    if (start > bundle.length)
-      throw new EvidenceError('wrong-record', 'is missing: its bundle ends before it.', { record: { index, id: null } });
-    const record = bundle.subarray(start, at);
-    const wanted = hashes.subarray(place * HASH_BYTES, (place + 1) * HASH_BYTES);
-    if (at > bundle.length || !sameBytes(hasher.leaf(record), wanted))
-      throw new EvidenceError('wrong-record', 'is not the one that the log has there.', { record: { index, id: readId(record) } });
-    verifyRecord(record, index, origin, chains);
-  }
-  if (at !== bundle.length)
-    throw new EvidenceError('wrong-record', 'is followed by bytes that are of no record.', { record: { index: index - 1, id: null } });
-}
-
-function verifyRecord(record: Uint8Array, index: number, origin: string, chains: WriterChains): void {
-  const facts = readEvent(record, index);
-  if (!origin.endsWith(`/${facts.organizationId}`))
-    throw new EvidenceError('wrong-organization', 'is of another organization.', { record: { index, id: facts.id } });
-  chains.add(index, facts, record);
-}
-
-function readEvent(record: Uint8Array, index: number) {
-  try {
-    return readRecord(record);
-  } catch (cause) {
-    if (!(cause instanceof EventFormatError)) throw cause;
-    throw new EvidenceError('not-an-event', `is no event that this version knows. ${cause.message}`, {
-      record: { index, id: readId(record) },
-      cause,
-    });
-  }
 }

@@ -3,7 +3,8 @@ import { EvidenceError } from './evidence-error.ts';
 import { requireFile, type LogFiles } from './log-files.ts';
 import { PACK_FORMAT, writeManifest, type Manifest } from './manifest.ts';
 import { packReadme } from './pack-readme.ts';
-import { bundlesOf, claimedCheckpoint, wholeBundles } from './verify-log.ts';
+import { claimedCheckpoint, wholeBundles } from './verify-log.ts';
+import { bundlesOf } from './verify-part.ts';
 
 /** Where a pack is written to. */
 export interface PackWriter {

@@ -1,5 +1,5 @@
 import { HASH_BYTES, MAX_ENTRY_BYTES, sameBytes, type Sha256 } from '@kms/merkle';
-import { ChainRuns, GENESIS, type Run } from './chain-runs.ts';
+import { ChainRuns, GENESIS, type Met, type Run } from './chain-runs.ts';
 import { EvidenceError } from './evidence-error.ts';
 import type { RecordFacts } from './read-record.ts';
 
@@ -12,6 +12,12 @@ export interface WriterReport {
   readonly last: number;
   /** How many numbers between them are not in this log: a writer numbers its events over all organizations. */
   readonly holes: number;
+}
+
+/** What a part of a log shows of its writers: data alone, which can go from thread to thread. */
+export interface ChainsState {
+  readonly writers: readonly { readonly writer: string; readonly records: number; readonly runs: readonly Run[] }[];
+  readonly links: number;
 }
 
 interface Writer {
@@ -61,33 +67,67 @@ export class WriterChains {
     });
   }
 
+  /** All that was shown; null where some of it is forgotten. */
+  state(): ChainsState | null {
+    const writers = [...this.#writers].map(([writer, { records, chain, floor }]) => ({ writer, records, runs: chain.runs, floor }));
+    if (writers.some(({ floor }) => floor > 0)) return null;
+    return { writers: writers.map(({ writer, records, runs }) => ({ writer, records, runs })), links: this.#links };
+  }
+
+  /**
+   * Takes what the next part of the log showed by itself. False where the two do not fit: a number is in both, a link between them is broken, or it
+   * is more than is remembered. Then this has taken a part of it, and MUST NOT be used any more: only one pass over both tells what is wrong.
+   */
+  join({ writers, links }: ChainsState): boolean {
+    if (this.state() === null) return false;
+    for (const { writer: name, records, runs } of writers) {
+      const writer = this.#writer(name, (runs[0] as Run).first);
+      for (const run of runs) {
+        const met = this.#put(writer, run);
+        if (met === null || met.fitsBelow === false || met.fitsAbove === false) return false;
+        writer.first = Math.min(writer.first, run.first);
+        writer.last = Math.max(writer.last, run.last);
+      }
+      writer.records += records;
+    }
+    this.#links += links;
+    return this.#runs <= this.#maxRuns;
+  }
+
   /** Takes the log's next record. Throws an {@link EvidenceError}: `duplicate-record` or `broken-chain`. */
   add(index: number, facts: RecordFacts, bytes: Uint8Array): void {
     const { id, sequence, previousHash } = facts;
     const bad = (code: 'duplicate-record' | 'broken-chain', what: string) => new EvidenceError(code, what, { record: { index, id } });
-    const writer = this.#writer(facts);
+    const writer = this.#writer(facts.writer, sequence);
     if ((sequence === 1) !== sameBytes(previousHash, GENESIS)) throw bad('broken-chain', 'does not begin its writer’s chain as it should.');
     this.#count(writer, sequence);
     if (sequence <= writer.floor) {
       this.#unchecked += 1;
       return;
     }
-    const { length } = writer.chain.runs;
-    const met = writer.chain.put({ first: sequence, last: sequence, before: previousHash, after: this.#hash(previousHash, bytes) });
+    const met = this.#put(writer, { first: sequence, last: sequence, before: previousHash, after: this.#hash(previousHash, bytes) });
     if (met === null) throw bad('duplicate-record', `has the number ${sequence} of its writer, which an earlier record has already.`);
     const { fitsBelow, fitsAbove } = met;
     if (fitsBelow === false) throw bad('broken-chain', 'does not fit the record before it in its writer’s chain.');
     if (fitsAbove === false) throw bad('broken-chain', 'does not fit the record behind it in its writer’s chain.');
-    this.#links += Number(fitsBelow !== null) + Number(fitsAbove !== null);
-    this.#runs += writer.chain.runs.length - length;
     if (this.#runs > this.#maxRuns) this.#forget();
   }
 
-  #writer({ writer, sequence }: RecordFacts): Writer {
-    const known = this.#writers.get(writer);
+  /** Puts a run at its place, and counts. */
+  #put({ chain }: Writer, run: Run): Met<Run> | null {
+    const { length } = chain.runs;
+    const met = chain.put(run);
+    if (met === null) return null;
+    this.#links += Number(met.fitsBelow !== null) + Number(met.fitsAbove !== null);
+    this.#runs += chain.runs.length - length;
+    return met;
+  }
+
+  #writer(name: string, sequence: number): Writer {
+    const known = this.#writers.get(name);
     if (known !== undefined) return known;
     const made = { records: 0, first: sequence, last: sequence, chain: new ChainRuns<Run>(), floor: 0 };
-    this.#writers.set(writer, made);
+    this.#writers.set(name, made);
     return made;
   }
 

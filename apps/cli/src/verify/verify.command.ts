@@ -2,6 +2,7 @@ import { EvidenceError, verifyPack } from '@kms/evidence';
 import { parseCount, readTrust, TRUST_HELP, TRUST_OPTIONS } from '../auditor-files.ts';
 import { CannotRunError, EXIT, parseArguments, UsageError, type Command, type Context, type ExitCode } from '../command.ts';
 import { describeReport, OWN_KEYS } from '../describe-report.ts';
+import { inThread } from './in-thread.ts';
 import { openPackFolder } from './pack-folder.ts';
 
 const HELP = `kms-audit verify <export> [options]
@@ -28,7 +29,8 @@ export const verify: Command = {
       ...(from !== undefined && { from: parseCount('--from', from) }),
       ...(to !== undefined && { to: parseCount('--to', to) }),
     };
-    return report(await openPackFolder(path), { ...(await readTrust(values)), ...range }, context);
+    const expectations = { ...(await readTrust(values)), ...range, elsewhere: inThread(path) };
+    return report(await openPackFolder(path), expectations, context);
   },
 };
 
