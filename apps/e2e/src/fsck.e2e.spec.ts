@@ -135,8 +135,9 @@ const SWAP = `
   UPDATE ledger_records SET leaf_index = 5 WHERE leaf_index = 6;
   UPDATE ledger_records SET leaf_index = 6 WHERE leaf_index = 1000000`;
 const FOREIGN = `
-  INSERT INTO ledger_records (organization_id, leaf_index, bytes, leaf_hash, writer, sequence, record_id, time, handler, outcome, api_key_id, address)
-  SELECT organization_id, (SELECT max(leaf_index) + 1 FROM ledger_records), bytes, leaf_hash, repeat('f', 24), 1, record_id, time, handler, outcome,
+  INSERT INTO ledger_records
+    (era, organization_id, leaf_index, bytes, leaf_hash, writer, sequence, record_id, time, handler, outcome, api_key_id, address)
+  SELECT era, organization_id, (SELECT max(leaf_index) + 1 FROM ledger_records), bytes, leaf_hash, repeat('f', 24), 1, record_id, time, handler, outcome,
          api_key_id, address FROM ledger_records WHERE leaf_index = 5`;
 
 describe('a system that a superuser has changed', () => {

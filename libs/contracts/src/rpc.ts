@@ -175,8 +175,11 @@ export interface AuditRecord {
 }
 export type LedgerQueryReply = Reply<{ count: number; elements: AuditRecord[] }>;
 
-/** What the log of an organization shows: `not-yet` where the newest checkpoint does not reach that far. */
-export type ProofOf<T> = { status: 'ok'; value: T } | { status: 'unknown' } | { status: 'not-yet' };
+/**
+ * What the log of an organization shows: `not-yet` where the newest checkpoint does not reach that far, `retired` where the record has left
+ * the ledger, which holds those from the index `from` on.
+ */
+export type ProofOf<T> = { status: 'ok'; value: T } | { status: 'unknown' } | { status: 'not-yet' } | { status: 'retired'; from: number };
 
 export interface CheckpointRequest {
   organizationId: Id;

@@ -6,22 +6,24 @@ const MAX_WRITERS = 500;
 /** Most gaps and breaks that are told of each, the lowest. */
 const MAX_FINDINGS = 10;
 
-// A loose scan, which looks at a few rows of each writer, however many events there are.
+// A loose scan, which looks at a few rows of each writer, however many events there are. Of some, all events have left the ledger.
 const WRITERS = `
   WITH RECURSIVE writers AS (
     SELECT min(writer) AS id FROM ledger_records
     UNION ALL
     SELECT (SELECT min(writer) FROM ledger_records WHERE writer > writers.id) FROM writers WHERE id IS NOT NULL)
-  SELECT id AS writer, greatest(held.sequence, parked_last)::float8 AS last, bytes, coalesce(checked, 0)::float8 AS checked,
+  SELECT id AS writer, greatest(held.sequence, parked_last, through)::float8 AS last, bytes, source, coalesce(checked, 0)::float8 AS checked,
          breaks[1:${MAX_FINDINGS}] AS breaks, parked[1:${MAX_FINDINGS}] AS parked
-  FROM (SELECT id FROM writers WHERE id IS NOT NULL UNION SELECT writer FROM parked_events) AS known
+  FROM (SELECT id FROM writers WHERE id IS NOT NULL UNION SELECT writer FROM parked_events UNION SELECT writer FROM retired_writers) AS known
   LEFT JOIN LATERAL (SELECT sequence, bytes FROM ledger_records WHERE writer = id ORDER BY sequence DESC LIMIT 1) AS held ON true
+  LEFT JOIN LATERAL (SELECT through, source FROM retired_writers WHERE writer = id ORDER BY through DESC LIMIT 1) AS gone ON true
   CROSS JOIN LATERAL (
     SELECT max(sequence) AS parked_last, array_agg(sequence::float8 ORDER BY sequence) AS parked FROM parked_events WHERE writer = id) AS messages
   CROSS JOIN LATERAL (SELECT max(sequence) AS checked FROM writer_chains WHERE writer = id) AS chain
   CROSS JOIN LATERAL (
     SELECT array_agg(sequence::float8 ORDER BY sequence) AS breaks FROM writer_chains WHERE writer = id AND NOT fits) AS broken
-  ORDER BY breaks IS NULL AND parked IS NULL AND greatest(held.sequence, parked_last) = coalesce(checked, 0), id DESC LIMIT ${MAX_WRITERS}`;
+  ORDER BY breaks IS NULL AND parked IS NULL AND greatest(held.sequence, parked_last, through) = coalesce(checked, 0), id DESC
+  LIMIT ${MAX_WRITERS}`;
 // What is behind a gap was written after what is missing, so that its time is the latest since when something is missing.
 const GAPS = `
   SELECT (before + 1)::float8 AS from, (sequence - 1)::float8 AS to, time AS since FROM (
@@ -35,8 +37,10 @@ const GAPS = `
 interface WriterRow {
   writer: Id;
   last: number;
-  /** Of its last record, null where it has none. */
+  /** Of its last record in the ledger, null where it has none. */
   bytes: Buffer | null;
+  /** Known where records of it have left the ledger. */
+  source: string | null;
   checked: number;
   breaks: number[] | null;
   parked: number[] | null;
@@ -50,12 +54,15 @@ export async function readCompleteness(pool: pg.Pool, now: Date): Promise<Comple
   const { rows } = await pool.query<WriterRow>({ name: 'read-writers', text: WRITERS });
   const writers: WriterCompleteness[] = [];
   for (const row of rows) {
-    const source = row.bytes && (JSON.parse(row.bytes.toString('utf8')) as { source: string }).source;
+    const source = row.source ?? (row.bytes && sourceOf(row.bytes));
     // The record of a parked message has a writer of its own, made of the message: there is nothing to be missing.
     if (source !== '/audit') writers.push(await describe(pool, row, source));
   }
   return { asOf: now.toISOString(), writers };
 }
+
+/** What kind of process has written an event. */
+export const sourceOf = (bytes: Buffer): string => (JSON.parse(bytes.toString('utf8')) as { source: string }).source;
 
 async function describe(pool: pg.Pool, row: WriterRow, source: string | null): Promise<WriterCompleteness> {
   const { writer, last, checked } = row;

@@ -91,12 +91,20 @@ export class AppendBatch implements BatchHandler {
 
   /** Drops what the ledger has or the batch repeats, and parks what contradicts it. */
   async #withoutKnown(client: pg.ClientBase, leaves: readonly Leaf[]): Promise<Leaf[]> {
-    const known = await readKnown(client, leaves);
+    const highest = await readHighest(client, leaves);
+    const isBelow = ({ event: { writer, sequence } }: Leaf, bound: 'held' | 'retired') =>
+      Number(sequence) <= (highest.get(writer)?.[bound] ?? 0);
+    const known = await readKnown(
+      client,
+      leaves.filter((leaf) => isBelow(leaf, 'held')),
+    );
     const added: Leaf[] = [];
     const parked: RawMessage[] = [];
     leaves.forEach((leaf) => {
       const place = placeText(leaf.event.writer, Number(leaf.event.sequence));
       const held = known.get(place);
+      // Of a retired event there is nothing left to compare with: that the ledger has had it is all that is known.
+      if (held === undefined && isBelow(leaf, 'retired')) return;
       if (held === undefined) {
         known.set(place, leaf.hash);
         added.push(leaf);
@@ -121,7 +129,27 @@ async function lockLedgers(client: pg.ClientBase, organizations: readonly Id[]):
   }
 }
 
+interface Highest {
+  /** The highest number of a writer that the ledger holds. */
+  held: number;
+  /** The number up to which the ledger has had all of a writer's events, some of which were retired; 0 where none was. */
+  retired: number;
+}
+
+/** What is above a writer's highest number is new without a look at each number in each era. */
+async function readHighest(client: pg.ClientBase, leaves: readonly Leaf[]): Promise<Map<string, Highest>> {
+  const { rows } = await client.query<Highest & { writer: string }>({
+    name: 'read-highest',
+    text: `SELECT writer, coalesce((SELECT max(sequence) FROM ledger_records AS held WHERE held.writer = given.writer), 0)::float8 AS held,
+                  coalesce((SELECT max(through) FROM retired_writers AS gone WHERE gone.writer = given.writer), 0)::float8 AS retired
+           FROM unnest($1::text[]) AS given (writer)`,
+    values: [[...new Set(leaves.map(({ event }) => event.writer))]],
+  });
+  return new Map(rows.map(({ writer, ...highest }) => [writer, highest]));
+}
+
 async function readKnown(client: pg.ClientBase, leaves: readonly Leaf[]): Promise<Map<string, Buffer>> {
+  if (leaves.length === 0) return new Map();
   const { rows } = await client.query<{ writer: string; sequence: string; leaf_hash: Buffer }>({
     name: 'read-known',
     text: `SELECT held.writer, held.sequence, held.leaf_hash FROM unnest($1::text[], $2::bigint[]) AS given (writer, sequence)

@@ -17,11 +17,14 @@ const COLUMNS: readonly [name: string, type: string, of: (leaf: Leaf) => unknown
 ];
 
 const NAMES = COLUMNS.map(([name]) => name).join(', ');
+/** All of a record's columns but its era. */
+export const RECORD_COLUMNS = `organization_id, leaf_index, bytes, leaf_hash, ${NAMES}`;
 
+// The era that is the last one now: one that is opened waits for whoever has looked into the ledger before, and holds up who has not.
 // All bytes and all hashes come as one binary value each and are cut here: an array of them would travel, and be read, as hexadecimal text.
 const INSERT_RECORDS = `
-  INSERT INTO ledger_records (organization_id, leaf_index, bytes, leaf_hash, ${NAMES})
-  SELECT $1, $2::bigint + place - 1, substr($3::bytea, start, length), substr($4::bytea, (place::int - 1) * 32 + 1, 32), ${NAMES}
+  INSERT INTO ledger_records (era, ${RECORD_COLUMNS})
+  SELECT (SELECT max(era) FROM ledger_eras), $1, $2::bigint + place - 1, substr($3::bytea, start, length), substr($4::bytea, (place::int - 1) * 32 + 1, 32), ${NAMES}
   FROM unnest($5::int[], $6::int[], ${COLUMNS.map(([, type], index) => `$${index + 7}::${type}[]`).join(', ')})
        WITH ORDINALITY AS leaf (start, length, ${NAMES}, place)`;
 

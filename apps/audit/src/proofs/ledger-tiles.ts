@@ -7,9 +7,11 @@ export class TileMissingError extends Error {
   override readonly name = 'TileMissingError';
 }
 
+// Leaves leave the ledger by whole tiles, so those of one tile are either here or there. Of a retired one all hashes are there.
 const LEAVES = `
-  SELECT string_agg(leaf_hash, '' ORDER BY leaf_index) AS hashes FROM ledger_records
-  WHERE organization_id = $1 AND leaf_index >= $2 AND leaf_index < $3`;
+  SELECT substr(string_agg(hashes, '' ORDER BY place), 1, ($3::bigint - $2::bigint)::int * 32) AS hashes FROM (
+    SELECT leaf_index AS place, leaf_hash AS hashes FROM ledger_records WHERE organization_id = $1 AND leaf_index >= $2 AND leaf_index < $3
+    UNION ALL SELECT tile, hashes FROM retired_leaves WHERE organization_id = $1 AND tile = $2::bigint / ${TILE_WIDTH}) AS leaves`;
 const NODES = `
   SELECT string_agg(hash, '' ORDER BY node_index) AS hashes FROM ledger_nodes
   WHERE organization_id = $1 AND node_index >= $2 AND node_index < $3 AND level = $4`;

@@ -1,12 +1,12 @@
 import { parseEvent, type ConsistencyReply, type Id, type ProofReply } from '@kms/contracts';
 import { checkInclusion, parseCheckpoint, parseNote, proveConsistency, proveInclusion, SHA256_TREE } from '@kms/merkle';
 import type pg from 'pg';
+import { readRetired, type Retired } from '../retire/read-retired.ts';
 import { LedgerTiles } from './ledger-tiles.ts';
 
-// A record's id begins with the second it was made in, which is that of its time or the one beside it: that finds it without an index on ids.
-const BY_ID = `
-  SELECT leaf_index::float8 AS index, bytes FROM ledger_records
-  WHERE organization_id = $1 AND record_id = $2 AND time >= to_timestamp($3::float8 - 2) AND time < to_timestamp($3::float8 + 3)`;
+const BY_ID = 'SELECT leaf_index::float8 AS index, bytes FROM ledger_records WHERE organization_id = $1 AND record_id = $2';
+/** A record's id begins with the second in which it was made, which is that of its time or one so near to it. */
+const ID_SECONDS_APART = 2;
 
 /** The organization's newest checkpoint as it was signed, or null where there is none yet. */
 export async function readCheckpoint(pool: pg.Pool, organizationId: Id): Promise<Buffer | null> {
@@ -26,14 +26,11 @@ export async function publishedSize(pool: pg.Pool, organizationId: Id): Promise<
 
 /** A record with what shows that it is under the newest checkpoint. It is checked before it is given out. */
 export async function proveRecord(pool: pg.Pool, organizationId: Id, recordId: Id): Promise<ProofReply> {
-  const { rows } = await pool.query<{ index: number; bytes: Buffer }>(BY_ID, [
-    organizationId,
-    recordId,
-    parseInt(recordId.slice(0, 8), 16),
-  ]);
+  const values = [organizationId, recordId];
+  const { rows } = await pool.query<{ index: number; bytes: Buffer }>({ name: 'read-by-id', text: BY_ID, values });
   const note = await readCheckpoint(pool, organizationId);
   const record = rows.find(({ bytes }) => parseEvent(bytes).id === recordId);
-  if (record === undefined) return { status: 'unknown' };
+  if (record === undefined) return unlessRetired(recordId, await readRetired(pool, organizationId));
   const head = note === null ? null : parseCheckpoint(parseNote(note).text);
   if (note === null || head === null || head.size <= record.index) return { status: 'not-yet' };
   const { index, bytes } = record;
@@ -47,6 +44,12 @@ export async function proveExtension(pool: pg.Pool, organizationId: Id, from: nu
   if (to > (await publishedSize(pool, organizationId))) return { status: 'not-yet' };
   const nodes = new LedgerTiles(pool, organizationId).nodes(to);
   return { status: 'ok', value: { from, to, proof: (await proveConsistency(nodes, from, to)).map(base64) } };
+}
+
+/** Whether a record that is not there may have left: nothing is kept of its id, but until when records have left is known. */
+function unlessRetired(recordId: Id, { size, latest }: Retired): ProofReply {
+  const isAfter = latest === null || parseInt(recordId.slice(0, 8), 16) > latest + ID_SECONDS_APART;
+  return isAfter ? { status: 'unknown' } : { status: 'retired', from: size };
 }
 
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');

@@ -1,6 +1,7 @@
 import type { TilePart, TileReply, TileRequest } from '@kms/contracts';
 import { MAX_ENTRY_BYTES, TILE_WIDTH, tileInTree, writeEntryBundle } from '@kms/merkle';
 import type pg from 'pg';
+import { readRetired } from '../retire/read-retired.ts';
 import { LedgerTiles } from './ledger-tiles.ts';
 import { publishedSize } from './prove.ts';
 
@@ -14,6 +15,8 @@ export async function serveTile(pool: pg.Pool, { organizationId, level, index, w
   const tiles = new LedgerTiles(pool, organizationId);
   if (level === 'entries') {
     const first = index * TILE_WIDTH;
+    const { size: retired } = await readRetired(pool, organizationId);
+    if (first < retired) return { status: 'retired', from: retired };
     const entries = await tiles.readEntries(first + from, first + width, MAX_PART_BYTES);
     return part(writeEntryBundle(entries), from + entries.length);
   }

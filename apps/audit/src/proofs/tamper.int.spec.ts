@@ -126,8 +126,8 @@ const shift = (from: number, by: number) => [
 ];
 /** A copy of a row at another place; its writer's number is another one where the table has to take it. */
 const copy = (from: number, to: number, sequence: string, bytes = 'bytes') =>
-  `INSERT INTO ledger_records (organization_id, leaf_index, bytes, leaf_hash, writer, sequence, record_id, time, outcome)
-   SELECT organization_id, ${to}, ${bytes}, sha256('\\x00'::bytea || ${bytes}), writer, ${sequence}, record_id, time, outcome
+  `INSERT INTO ledger_records (era, organization_id, leaf_index, bytes, leaf_hash, writer, sequence, record_id, time, outcome)
+   SELECT era, organization_id, ${to}, ${bytes}, sha256('\\x00'::bytea || ${bytes}), writer, ${sequence}, record_id, time, outcome
    FROM ledger_records WHERE ${row(from)}`;
 
 const CHANGE: Record<string, (at: number) => string[]> = {

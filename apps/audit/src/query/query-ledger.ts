@@ -2,16 +2,21 @@ import { parseRange, RangeFormatError } from '@kms/access';
 import { parseEvent, type AuditQuery, type AuditRecord, type Id, type LedgerQueryReply, type LedgerQueryRequest } from '@kms/contracts';
 import type pg from 'pg';
 import { readHead } from '../ingest/extend-tree.ts';
+import { readRetired } from '../retire/read-retired.ts';
 
-/** One page of an organization's records, the newest in its ledger first. */
+/** One page of an organization's records that are in the ledger, the newest first. */
 export async function queryLedger(pool: pg.Pool, { organizationId, query }: LedgerQueryRequest): Promise<LedgerQueryReply> {
   const { condition, values, isFiltered } = toCondition(organizationId, query);
-  const count = isFiltered ? await countRecords(pool, condition, values) : (await readHead(pool, organizationId)).size;
+  const count = isFiltered ? await countRecords(pool, condition, values) : await countAll(pool, organizationId);
   const { rows } = await pool.query<{ bytes: Buffer }>(
     `SELECT bytes FROM ledger_records WHERE ${condition} ORDER BY leaf_index DESC LIMIT ${query.size} OFFSET ${(query.page - 1) * query.size}`,
     values,
   );
   return { status: 'ok', value: { count, elements: rows.map(({ bytes }) => toRecord(bytes)) } };
+}
+
+async function countAll(pool: pg.Pool, organizationId: Id): Promise<number> {
+  return (await readHead(pool, organizationId)).size - (await readRetired(pool, organizationId)).size;
 }
 
 async function countRecords(pool: pg.Pool, condition: string, values: unknown[]): Promise<number> {

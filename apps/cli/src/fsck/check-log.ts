@@ -1,6 +1,6 @@
 import { parseAddress } from '@kms/access';
 import type { AuditEvent } from '@kms/contracts';
-import { CompactRange, MerkleError, SHA256_TREE, type TreeHead } from '@kms/merkle';
+import { CompactRange, HASH_BYTES, MerkleError, SHA256_TREE, TILE_WIDTH, type TreeHead } from '@kms/merkle';
 import { BadEvidence } from './bad-evidence.ts';
 import { readEvent } from './check-writer.ts';
 
@@ -23,6 +23,8 @@ export interface LogRecord {
 /** What is stored of an organization's log, each in the order of its numbers. */
 export interface LogSources {
   records: AsyncIterable<LogRecord>;
+  /** The hashes of the leaves before the first record, of whole tiles: their records have left the ledger. */
+  retired: AsyncIterable<{ tile: number; hashes: Buffer }>;
   /** The tree's right edge after each append. */
   heads: AsyncIterable<{ size: number; edge: Buffer }>;
   /** The nodes that are stored of a level: 8, 16, 24 and so on. */
@@ -51,13 +53,13 @@ class Ahead<T> {
 }
 
 /**
- * Computes an organization's tree anew from its records' bytes, and holds against it what is stored: the records' hashes and columns, the heads,
+ * Computes an organization's tree anew from its records' bytes, and from the hashes of those that were retired, and holds against it what is stored: the records' hashes and columns, the heads,
  * the nodes, and the checkpoints, which `open` reads and believes or throws a {@link MerkleError}. Each source is read once. Answers the
  * counts. Rejects with {@link BadEvidence}, or with what the sources reject with.
  */
 export async function checkLog(
   organizationId: string,
-  { records, heads, nodes, checkpoints }: LogSources,
+  { records, retired, heads, nodes, checkpoints }: LogSources,
   open: (note: Buffer) => TreeHead,
 ): Promise<{ records: number; checkpoints: number }> {
   const tree = CompactRange.empty();
@@ -66,12 +68,9 @@ export async function checkLog(
   const levels = new Map<number, Ahead<{ index: number; hash: Buffer }>>();
   let [signed, headSize] = [0, 0];
 
-  for await (const record of records) {
-    const where = `Record ${tree.size} of ${organizationId}`;
-    if (record.index !== tree.size) throw new BadEvidence(`${where} is not in the ledger.`);
-    requireRecord(where, organizationId, record);
+  const append = async (leafHash: Uint8Array): Promise<void> => {
     const completed: { level: number; index: number; hash: Uint8Array }[] = [];
-    tree.append(record.leafHash, ({ level, index }, hash) => {
+    tree.append(leafHash, ({ level, index }, hash) => {
       if (level > 0 && level % NODE_LEVELS === 0) completed.push({ level, index, hash });
     });
     for (const node of completed) await requireNode(organizationId, node, levels, nodes);
@@ -86,6 +85,18 @@ export async function checkLog(
       if (headSize !== tree.size) throw new BadEvidence(`The head of ${organizationId} at ${tree.size}, which was signed, is not stored.`);
       signed += 1;
     }
+  };
+  for await (const { tile, hashes } of retired) {
+    if (tile * TILE_WIDTH !== tree.size)
+      throw new BadEvidence(`The retired leaves of ${organizationId} from ${tree.size} on are not stored.`);
+    for (let at = 0; at < hashes.length; at += HASH_BYTES) await append(hashes.subarray(at, at + HASH_BYTES));
+  }
+  const first = tree.size;
+  for await (const record of records) {
+    const where = `Record ${tree.size} of ${organizationId}`;
+    if (record.index !== tree.size) throw new BadEvidence(`${where} is not in the ledger.`);
+    requireRecord(where, organizationId, record);
+    await append(record.leafHash);
   }
   if (headSize !== tree.size && head.next === undefined)
     throw new BadEvidence(`The head of ${organizationId} at ${tree.size} is not stored.`);
@@ -99,7 +110,7 @@ export async function checkLog(
   const above = nodes(NODE_LEVELS * (levels.size + 1))[Symbol.asyncIterator]();
   const extra = await above.next();
   if (extra.done !== true) throw extraNode(organizationId, NODE_LEVELS * (levels.size + 1), extra.value.index);
-  return { records: tree.size, checkpoints: signed };
+  return { records: tree.size - first, checkpoints: signed };
 }
 
 async function requireNode(

@@ -5,11 +5,11 @@ import type { PolicyOf } from '../log-policy.ts';
 import { BadEvidence } from './bad-evidence.ts';
 import { checkLog } from './check-log.ts';
 import { requireParked } from './check-parked.ts';
-import { checkWriter } from './check-writer.ts';
+import { checkWriter, NOTHING_RETIRED } from './check-writer.ts';
 import { compareTopic } from './compare-topic.ts';
 import { nextLook, requireTime } from './next-look.ts';
 import { Snapshot } from './snapshot.ts';
-import { readBlocks, readLog, readOrganizations, readRecords, readUncommitted, readWriters } from './sources.ts';
+import { readBlocks, readLog, readOrganizations, readRecords, readRetiredEvents, readUncommitted, readWriters } from './sources.ts';
 
 /** Where the three places are. */
 export interface SystemSettings {
@@ -32,10 +32,11 @@ export async function checkSystem(settings: SystemSettings, signal: AbortSignal)
   const bounds = await readBounds(settings);
   await untilArrived(settings, bounds, signal);
   // The ledger as it is now, and then the journals: what the ledger holds was committed before, so the journals of later have it.
-  const counts = await Snapshot.with(settings.ledger, async (ledger) => {
+  const checkLedger = async (ledger: Snapshot) => {
     const counts = await checkJournals(settings, ledger, bounds, signal);
     return { ...counts, ...(await checkLogs(settings, ledger, signal)) };
-  });
+  };
+  const counts = await Snapshot.with(settings.ledger, checkLedger, 'ledger_records');
   const { events, writers, parked, records, organizations, checkpoints } = counts;
   const topic = settings.topic === null ? 'the topic was left out' : describe(await compareTopic(settings.topic, settings, signal));
   const signed = settings.policyOf === undefined ? ' (signatures were not checked without a --key)' : '';
@@ -52,6 +53,10 @@ async function readBounds({ journals }: SystemSettings): Promise<ReadonlyMap<str
   return new Map(maps.flatMap((map) => [...map]));
 }
 
+const ARRIVED = `
+  SELECT ((SELECT count(*) FROM ledger_records WHERE writer = $1 AND sequence <= $2) +
+          (SELECT coalesce(sum(events), 0) FROM retired_writers WHERE writer = $1))::float8 AS count`;
+
 /** Waits until the ledger has as many events of each writer as were committed, at most for the grace: what is missing then is missing. */
 async function untilArrived({ ledger, graceMs }: SystemSettings, bounds: ReadonlyMap<string, number>, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + graceMs;
@@ -60,10 +65,7 @@ async function untilArrived({ ledger, graceMs }: SystemSettings, bounds: Readonl
     await client.query('SET default_transaction_read_only = on');
     for (;;) {
       for (const [writer, last] of waiting) {
-        const { rows } = await client.query<{ count: number }>(
-          'SELECT count(*)::float8 AS count FROM ledger_records WHERE writer = $1 AND sequence <= $2',
-          [writer, last],
-        );
+        const { rows } = await client.query<{ count: number }>(ARRIVED, [writer, last]);
         if ((rows[0]?.count ?? 0) >= last) waiting.delete(writer);
       }
       if (waiting.size === 0 || performance.now() >= deadline) return;
@@ -79,13 +81,15 @@ async function checkJournals(
   signal: AbortSignal,
 ): Promise<{ events: number; writers: number; parked: number }> {
   const known: string[] = [];
+  const retired = await readRetiredEvents(ledger);
   let [events, parked] = [0, 0];
   for (const url of journals) {
     await Snapshot.with(url, async (journal) => {
       for (const writer of (await readWriters(journal)).keys()) {
         requireTime(signal);
         known.push(writer);
-        events += await checkWriter(writer, readBlocks(journal, writer), readRecords(ledger, writer), bounds.get(writer) ?? 0);
+        const [blocks, records] = [readBlocks(journal, writer), readRecords(ledger, writer)];
+        events += await checkWriter(writer, blocks, records, bounds.get(writer) ?? 0, retired.get(writer) ?? NOTHING_RETIRED);
       }
     });
   }

@@ -6,11 +6,20 @@ import { BadEvidence } from './bad-evidence.ts';
 export interface WriterRecord {
   sequence: number;
   bytes: Buffer;
+  /** Whether it is a message that was parked; its record may have been in the ledger all the same, and have left it. */
+  isParked?: boolean;
 }
+
+/** How many of a writer's events have left the ledger, and the highest number among them, up to which it had all. */
+export interface RetiredEvents {
+  events: number;
+  through: number;
+}
+export const NOTHING_RETIRED: RetiredEvents = { events: 0, through: 0 };
 
 /**
  * Holds a writer's journal against its numbers and its chain, and the ledger's records of it against the journal: those up to `through` must
- * be there, and none that was not committed. Both come in the order of their numbers and are read once, side by side. Answers how
+ * be there, but for as many as were retired, and none that was not committed. Both come in the order of their numbers and are read once, side by side. Answers how
  * many events were committed. Rejects with {@link BadEvidence}, or with what the sources reject with.
  */
 export async function checkWriter(
@@ -18,10 +27,11 @@ export async function checkWriter(
   blocks: AsyncIterable<Omit<Block, 'writer'>>,
   records: AsyncIterable<WriterRecord>,
   through: number,
+  retired: RetiredEvents,
 ): Promise<number> {
   const held = records[Symbol.asyncIterator]();
   let record = await held.next();
-  let committed = 0;
+  let [committed, left, parked] = [0, 0, 0];
   let chain = GENESIS;
   for await (const block of blocks) {
     if (block.firstSequence !== committed + 1)
@@ -35,7 +45,10 @@ export async function checkWriter(
         throw new BadEvidence(`Event ${writer}/${record.value.sequence} is in the ledger twice.`);
       if (record.done !== true && record.value.sequence === committed) {
         if (!record.value.bytes.equals(bytes)) throw new BadEvidence(`${where} is not in the ledger as it was committed.`);
+        if (record.value.isParked === true && committed <= retired.through) parked += 1;
         record = await held.next();
+      } else if (committed <= retired.through) {
+        left += 1;
       } else if (committed <= through) {
         throw new BadEvidence(`${where} was committed and is not in the ledger.`);
       }
@@ -44,6 +57,10 @@ export async function checkWriter(
       throw new BadEvidence(`The journal of writer ${writer} has a chain hash at ${committed} that is not that of its events.`);
   }
   if (committed < through) throw new BadEvidence(`The journal of writer ${writer} ended at ${through} and ends at ${committed} now.`);
+  if (left > retired.events || left + parked < retired.events)
+    throw new BadEvidence(
+      `Of writer ${writer} ${left} events up to ${retired.through} are not in the ledger, and ${retired.events} were retired.`,
+    );
   if (record.done !== true) throw new BadEvidence(`Event ${writer}/${record.value.sequence} is in the ledger and was never committed.`);
   return committed;
 }

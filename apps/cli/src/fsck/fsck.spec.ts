@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { checkpointOf, organization, policyOf, writerId } from '../follow/topic.fixture.ts';
 import { checkLog, type LogRecord, type LogSources } from './check-log.ts';
 import { requireParked, type UncommittedRecord } from './check-parked.ts';
-import { checkWriter, type WriterRecord } from './check-writer.ts';
+import { checkWriter, NOTHING_RETIRED, type WriterRecord } from './check-writer.ts';
 
 const WRITER = writerId(1);
 const ORGANIZATION = organization(1);
@@ -47,7 +47,7 @@ describe('a writer’s journal against the ledger', () => {
         const blocks = journalOf(some);
         const through = cut % (total(blocks) + 1);
         const records = recordsOf(blocks).slice(0, Math.max(through, cut % 3));
-        expect(await checkWriter(WRITER, each(blocks), each(records), through)).toBe(total(blocks));
+        expect(await checkWriter(WRITER, each(blocks), each(records), through, NOTHING_RETIRED)).toBe(total(blocks));
       }),
     );
   });
@@ -79,7 +79,7 @@ describe('a writer’s journal against the ledger', () => {
         const blocks = journalOf(some);
         const [records, through] = [recordsOf(blocks), total(blocks)];
         change(blocks, records, pick);
-        const checked = checkWriter(WRITER, each(blocks), each(records), through);
+        const checked = checkWriter(WRITER, each(blocks), each(records), through, NOTHING_RETIRED);
         await expect(checked).rejects.toMatchObject({ name: 'BadEvidence', message: expect.stringContaining(WRITER) });
       }),
       { numRuns: 300 },
@@ -129,6 +129,7 @@ async function logOf(size: number): Promise<Stored> {
 
 const sourcesOf = ({ records, heads, nodes, checkpoints }: Stored): LogSources => ({
   records: each(records),
+  retired: each([]),
   heads: each(heads),
   nodes: (level) => each(nodes.filter((node) => node.level === level)),
   checkpoints: each(checkpoints),

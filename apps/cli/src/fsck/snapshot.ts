@@ -12,12 +12,16 @@ export class Snapshot {
     this.#client = client;
   }
 
-  /** Runs `work` on a snapshot that is taken now. Throws `StartupError` where the server cannot be reached. */
-  static async with<T>(url: string, work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` on a snapshot that is taken now. No part of the `whole` table, if one is named, is taken away from it meanwhile. Throws
+   * `StartupError` where the server cannot be reached.
+   */
+  static async with<T>(url: string, work: (snapshot: Snapshot) => Promise<T>, whole?: string): Promise<T> {
     return withClient(url, async (client) => {
       // A connection that breaks is told by the question under way.
       client.on('error', () => undefined);
       await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+      if (whole !== undefined) await client.query(`LOCK TABLE ${whole} IN ACCESS SHARE MODE`);
       await client.query('SELECT 1');
       return work(new Snapshot(client));
     });

@@ -1,13 +1,14 @@
 import type { Block } from '@kms/journal';
 import type { UncommittedRecord } from './check-parked.ts';
 import type { LogRecord, LogSources } from './check-log.ts';
-import type { WriterRecord } from './check-writer.ts';
+import type { RetiredEvents, WriterRecord } from './check-writer.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** Rows that are in memory at once: of blocks, of records, and of what is short. */
+/** Rows that are in memory at once: of blocks, of records, of what is short, and of tiles. */
 const BLOCKS = 16;
 const RECORDS = 256;
 const HASHES = 2_000;
+const TILES = 16;
 
 /** The journals' writers in a service's database, and the last number that each has committed. */
 export async function readWriters(journal: Snapshot): Promise<Map<string, number>> {
@@ -27,12 +28,20 @@ export function readBlocks(journal: Snapshot, writer: string): AsyncIterable<Omi
   );
 }
 
+/** What has left the ledger, by writer. */
+export async function readRetiredEvents(ledger: Snapshot): Promise<ReadonlyMap<string, RetiredEvents>> {
+  const rows = await ledger.all<RetiredEvents & { writer: string }>(
+    'SELECT writer, sum(events)::float8 AS events, max(through)::float8 AS through FROM retired_writers GROUP BY writer',
+  );
+  return new Map(rows.map(({ writer, ...retired }) => [writer, retired]));
+}
+
 /** What the ledger holds of a writer in the order of the numbers: records, and where there is none the message that was parked. */
 export function readRecords(ledger: Snapshot, writer: string): AsyncIterable<WriterRecord> {
   return ledger.rows(
-    `SELECT sequence::float8 AS sequence, bytes FROM ledger_records WHERE writer = $1
+    `SELECT sequence::float8 AS sequence, bytes, false AS "isParked" FROM ledger_records WHERE writer = $1
      UNION ALL
-     SELECT sequence::float8, value FROM parked_events AS parked JOIN parked_messages USING (organization_id, leaf_index)
+     SELECT sequence::float8, value, true FROM parked_events AS parked JOIN parked_messages USING (organization_id, leaf_index)
      WHERE writer = $1 AND NOT EXISTS (SELECT FROM ledger_records AS held WHERE held.writer = $1 AND held.sequence = parked.sequence)
      ORDER BY sequence`,
     [writer],
@@ -54,7 +63,7 @@ export function readUncommitted(ledger: Snapshot, writers: readonly string[]): A
 
 /** The organizations that have anything in the ledger. */
 export async function readOrganizations(ledger: Snapshot): Promise<string[]> {
-  const tables = ['ledger_records', 'ledger_heads', 'ledger_checkpoints'];
+  const tables = ['ledger_records', 'ledger_heads', 'ledger_checkpoints', 'retired_leaves'];
   const scans = tables.map((table) => `SELECT DISTINCT organization_id AS id FROM ${table}`);
   return (await ledger.all<{ id: string }>(`${scans.join(' UNION ')} ORDER BY id`)).map(({ id }) => id);
 }
@@ -70,6 +79,7 @@ export function readLog(ledger: Snapshot, organizationId: string): LogSources {
       values,
       RECORDS,
     ),
+    retired: ledger.rows('SELECT tile::float8 AS tile, hashes FROM retired_leaves WHERE organization_id = $1 ORDER BY tile', values, TILES),
     heads: ledger.rows('SELECT size::float8 AS size, edge FROM ledger_heads WHERE organization_id = $1 ORDER BY size', values, HASHES),
     nodes: (level) =>
       ledger.rows(

@@ -132,6 +132,7 @@ export class LogController {
 function shown<T>(reply: ProofOf<T>): T {
   if (reply.status === 'ok') return reply.value;
   if (reply.status === 'unknown') throw new HttpError(404, 'This record does not exist');
+  if (reply.status === 'retired') throw new HttpError(410, `Not in the ledger, which has retired its records before ${reply.from}`);
   throw new HttpError(404, 'No checkpoint reaches this far yet: ask again in a few seconds');
 }
 
