@@ -64,6 +64,16 @@ describe('a log of which a part is verified elsewhere', () => {
     );
   });
 
+  it('is refused where the link between the two parts is broken', async () => {
+    for (let at = 768; at < 778; at += 1) {
+      const record = records[at] as Buffer;
+      const log = await new MadeLog(records.with(at, Buffer.from(flipBit(record, record.length * 8 - 24)))).sign();
+      const alone = await said(log);
+      expect(alone).toMatchObject({ code: expect.stringMatching(/^(?:broken-chain|not-an-event)$/) });
+      expect(await said(log, { elsewhere: beside(log) })).toEqual(alone);
+    }
+  });
+
   it('is verified here where it could not be verified elsewhere', async () => {
     const log = await new MadeLog(records).sign();
     const ended: boolean[] = [];
