@@ -90,6 +90,52 @@ describe('a journal', () => {
     expect(stored.blocks).toHaveLength(0);
   });
 
+  describe('under load', () => {
+    const FOREVER = 60_000;
+    const append = (count: number) => Promise.all(Array.from({ length: count }, () => journal.append(event('x'))));
+    const sizes = () => stored.blocks.map((block) => splitBlock(block).length);
+    const turn = () => new Promise(setImmediate);
+
+    beforeEach(async () => {
+      journal = new Journal({ store, limits: { gatherMs: FOREVER, maxWaitMs: FOREVER } });
+      await append(4);
+    });
+
+    it('waits for as many as it has just answered, and for no more', async () => {
+      const first = append(3);
+      for (let turns = 0; turns < 10; turns += 1) await turn();
+      expect(sizes()).toEqual([4]);
+      await Promise.all([first, append(1)]);
+      expect(sizes()).toEqual([4, 4]);
+    });
+
+    it('waits for a moment only', async () => {
+      journal = new Journal({ store, limits: { gatherMs: 1 } });
+      await append(4);
+      await append(3);
+      expect(sizes()).toEqual([4, 4, 3]);
+    });
+
+    it('does not keep a change waiting', async () => {
+      await journal.transact(async () => ({ events: [event('b')], value: null }));
+      expect(sizes()).toEqual([4, 1]);
+    });
+
+    it('does not store a block of nothing where all have given up meanwhile', async () => {
+      journal = new Journal({ store, limits: { gatherMs: 300, maxWaitMs: 50 } });
+      await append(4);
+      await expect(append(1)).rejects.toMatchObject({ code: 'unavailable' });
+      await journal.close();
+      expect(sizes()).toEqual([4, 4]);
+    });
+  });
+
+  it('keeps nobody waiting for others where few come', async () => {
+    journal = new Journal({ store, limits: { gatherMs: 60_000, maxWaitMs: 60_000 } });
+    for (const count of [3, 1, 2, 1]) await Promise.all(Array.from({ length: count }, () => journal.append(event('x'))));
+    expect(stored.blocks).toHaveLength(4);
+  });
+
   it('finishes what waits when it is closed, and refuses the rest', async () => {
     const waiting = journal.append(event('a'));
     await journal.close();

@@ -9,9 +9,14 @@ export interface JournalLimits {
   maxBlockEvents: number;
   /** Longest time that an append may wait for its flush, in milliseconds; then it is refused as `unavailable`. */
   maxWaitMs: number;
+  /** Longest time that a flush under load waits for more appends, in milliseconds. */
+  gatherMs: number;
 }
 
-export const DEFAULT_LIMITS: JournalLimits = { maxQueued: 20_000, maxBlockEvents: 1_000, maxWaitMs: 1_500 };
+export const DEFAULT_LIMITS: JournalLimits = { maxQueued: 20_000, maxBlockEvents: 1_000, maxWaitMs: 1_500, gatherMs: 1 };
+
+/** After a flush of so many events there is load: with fewer callers each would wait for others that may not come. */
+const LOAD_FROM = 4;
 
 /** How often waiting appends are looked over for their time limit, and a lost store is tried again, in milliseconds. */
 const SWEEP_MS = 100;
@@ -69,6 +74,10 @@ export class Journal<Transaction = never> {
   #head: Head = { sequence: 0, hash: GENESIS };
   #running: Promise<void> | null = null;
   #scheduled = false;
+  /** How many events the last flush held. */
+  #lastFlushed = 0;
+  /** A flush that waits for so many appends. */
+  #gathering: { count: number; end: () => void } | null = null;
   #sweeper: NodeJS.Timeout | null = null;
   #closed = false;
 
@@ -130,6 +139,7 @@ export class Journal<Transaction = never> {
     if (this.#closed) return item.reject(new JournalError('closed'));
     if (this.#queue.length >= this.#limits.maxQueued) return item.reject(new JournalError('overloaded'));
     this.#queue.push(item);
+    if (this.#gathering !== null && this.#queue.length >= this.#gathering.count) this.#gathering.end();
     this.#schedule();
   }
 
@@ -171,11 +181,26 @@ export class Journal<Transaction = never> {
     try {
       while (this.#queue.length > 0) {
         this.#session ??= await this.#openSession();
-        await this.#next(this.#session);
+        await this.#gather();
+        if (this.#queue.length > 0) await this.#next(this.#session);
       }
     } catch (error) {
       this.#onFailure(error);
     }
+  }
+
+  /**
+   * Under load, waits until as many appends are there as the last flush held, and not for long: those that it has just answered are about to
+   * come back, and a flush of many costs hardly more than one of a few.
+   */
+  async #gather(): Promise<void> {
+    const count = this.#lastFlushed;
+    if (count < LOAD_FROM || this.#queue.length >= count || this.#queue[0]?.kind === 'transaction' || this.#closed) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, this.#limits.gatherMs);
+      this.#gathering = { count, end: () => (clearTimeout(timer), resolve()) };
+    });
+    this.#gathering = null;
   }
 
   async #openSession(): Promise<WriterSession<Transaction>> {
@@ -209,6 +234,7 @@ export class Journal<Transaction = never> {
       items.map(({ place }) => place),
     );
     const fences = distinctFences(items);
+    this.#lastFlushed = items.length;
     try {
       if (await session.insert(block, fences)) return this.#confirm(block, items, placements);
       await this.#startOverWithoutStale(session, items, fences);
