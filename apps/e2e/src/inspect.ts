@@ -12,7 +12,7 @@ export async function findInDatabases(home: string, texts: readonly string[]): P
     const client = new pg.Client({ connectionString: `postgres://postgres:${postgresPassword}@127.0.0.1:${databasePort}/${database}` });
     await client.connect();
     const tables = await client.query<{ name: string }>(
-      "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
+      "SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace",
     );
     for (const { name } of tables.rows) {
       searched.push(name);

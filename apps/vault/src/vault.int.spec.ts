@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { createIdGenerator, type Caller, type ConfigurationReply } from '@kms/contracts';
+import { createIdGenerator, type Caller } from '@kms/contracts';
 import { LocalRootKey } from '@kms/envelope';
 import { Journal } from '@kms/journal';
 import { createPool, migrate, PostgresJournalStore, withClient } from '@kms/postgres';
-import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/testing';
+import { startTestPostgres, waitFor, type TestDatabase, type TestPostgres } from '@kms/testing';
 import type pg from 'pg';
 import { KeyRing } from './keys/key-ring.ts';
 import { Initial1764000000000, vaultGrants } from './migrations/index.ts';
@@ -196,14 +196,18 @@ describe('the vault', () => {
     await create('one');
     const other = new Journal<pg.ClientBase>({ store: new PostgresJournalStore({ url: database.serviceUrl, nextId }) });
     const vaults = [changes, new ChangeEntry({ journal: other, keyRing, nextId, now })];
-    const added: ConfigurationReply[] = [];
-    // Two at a time: nothing waits in a journal for longer than it may.
-    for (let round = 0; round < 10; round += 1) {
-      const version = { caller, handler: 'secret', content: `${round}`, encoding: 'utf8' } as const;
-      added.push(...(await Promise.all(vaults.map((vault) => vault.addVersion(version)))));
-    }
+    const added = await withClient(database.ownerUrl, async (holder) => {
+      await holder.query('BEGIN');
+      await holder.query('SELECT FROM entries FOR UPDATE');
+      const adding = vaults.map((vault) => vault.addVersion({ caller, handler: 'secret', content: 'more', encoding: 'utf8' }));
+      const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+      const countWaiting = () => withClient(database.superuserUrl, async (client) => (await client.query(waiting)).rowCount);
+      await waitFor('both to wait for the entry', async () => (await countWaiting()) === vaults.length);
+      await holder.query('COMMIT');
+      return Promise.all(adding);
+    });
     const numbers = added.map((reply) => (reply.status === 'ok' ? reply.value.version : reply.code));
-    expect(numbers.sort((a, b) => Number(a) - Number(b))).toEqual(Array.from({ length: 20 }, (_, index) => index + 2));
+    expect(numbers.sort()).toEqual([2, 3]);
     expect(await findDifferences(pool)).toEqual([]);
     await other.close();
     await end();

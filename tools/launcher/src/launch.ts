@@ -35,22 +35,17 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
   const shared = serviceVariables(home, databases, kafka, { vault: [vaultPort], audit: [auditPort] });
   Object.assign(shared.audit, select(environment, WITNESS_VARIABLE));
   const ports = { vault: { RPC_PORT: String(vaultPort) }, audit: { RPC_PORT: String(auditPort) }, gateway: { PORT: String(port) } };
-  const watched = await watchedPorts();
+  const watched: Partial<Record<Service, number>> = {};
   const bootstrap = { ...shared.gateway, ADMIN_KEY_FILE: home.path('admin.key') };
   for (const service of SERVICES) {
     stack.assertGoing();
     // Only now: a root key that is not the data's is refused by the vault before the gateway's database gets anything new.
     if (service === 'gateway') await runToEnd('gateway', 'bootstrap', bootstrap, stack.signal);
     const logFile = home.path('logs', `${service}.log`);
+    const metricsPort = (watched[service] = await freePort());
     const { ready } = await step(`Service ${service}`, stack, () =>
       stack.keep(`The service ${service}`, (onExit) =>
-        startService(
-          service,
-          { ...shared[service], ...ports[service], METRICS_PORT: String(watched[service]) },
-          logFile,
-          onExit,
-          stack.signal,
-        ),
+        startService(service, { ...shared[service], ...ports[service], METRICS_PORT: String(metricsPort) }, logFile, onExit, stack.signal),
       ),
     );
     if (service === 'audit') sayLogKeys(ready, stack);
@@ -60,12 +55,8 @@ export async function launch(environment: NodeJS.ProcessEnv, stack: Stack): Prom
   await announce(home, port, begin, stack);
 }
 
-/** Where each service's metrics and health are to be had; the same after a restart, so that what watches it finds it again. */
-async function watchedPorts(): Promise<Record<Service, number>> {
-  return { vault: await freePort(), audit: await freePort(), gateway: await freePort() };
-}
-
-const watchedUrls = (ports: Record<Service, number>) =>
+/** Where each service's metrics and health are to be had. */
+const watchedUrls = (ports: Partial<Record<Service, number>>) =>
   Object.fromEntries(Object.entries(ports).map(([service, port]) => [service, `http://127.0.0.1:${port}`]));
 
 async function step<T>(name: string, stack: Stack, action: () => Promise<T>): Promise<T> {
