@@ -4,7 +4,7 @@
  */
 const IGNORED =
   process.env.KMS_TEST_KAFKA === 'apache'
-    ? ['/(?:containers|evidence|launcher|metrics|own-databases|proofs|restore|retention)\\.e2e\\.spec\\.ts$']
+    ? ['/(?:containers|evidence|launcher|metrics|own-databases|proofs|restore|retention|traces|witness)\\.e2e\\.spec\\.ts$']
     : ['\\.apache\\.spec\\.ts$'];
 
 /** One run over the whole workspace: unit, property, integration (`*.int.spec.ts`) and end-to-end (`*.e2e.spec.ts`) specs. */
