@@ -31,11 +31,18 @@ export async function revealOnce(suite: Suite, handler: string, signal: AbortSig
   return { writer, sequence: Number(sequence) };
 }
 
+/** Longest time that one reveal of very many may take, in milliseconds. */
+const REVEAL_DEADLINE_MS = 10_000;
+
 /** Reveals `bench-0` up to the last of so many entries once each. */
 export async function revealEach(suite: Suite, entries: number, signal: AbortSignal): Promise<void> {
   let next = 0;
   const revealSome = async () => {
-    while (next < entries) await revealOnce(suite, `bench-${next++}`, signal);
+    while (next < entries) {
+      signal.throwIfAborted();
+      // A signal of its own: those that listen to one for all would be as many as there are entries.
+      await revealOnce(suite, `bench-${next++}`, AbortSignal.timeout(REVEAL_DEADLINE_MS));
+    }
   };
   await Promise.all(Array.from({ length: 16 }, revealSome));
 }
