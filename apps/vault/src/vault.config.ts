@@ -1,16 +1,11 @@
 import { EnvelopeError, LocalRootKey, parseRootKey } from '@kms/envelope';
-import { DatabaseUrl, Endpoints, MONITOR_VARIABLES, Port, SharedSecret } from '@kms/platform';
+import { DatabaseUrl, Endpoints, MONITOR_VARIABLES, parsedBy, Port, SharedSecret } from '@kms/platform';
 import { z } from 'zod';
 
-const RootKey = z.string().transform((text, context) => {
-  try {
-    return new LocalRootKey(parseRootKey(text));
-  } catch (error) {
-    if (!(error instanceof EnvelopeError)) throw error;
-    context.addIssue({ code: 'custom', message: 'it must be 32 bytes in base64' });
-    return z.NEVER;
-  }
-});
+const RootKey = parsedBy(
+  (text) => new LocalRootKey(parseRootKey(text)),
+  (error) => (error instanceof EnvelopeError ? 'it must be 32 bytes in base64' : null),
+);
 
 /** The vault's environment. */
 export const VaultConfiguration = z.object({

@@ -1,5 +1,5 @@
 import { COSIGNATURE_V1, MerkleError, parseSignerKey, type SignerKey } from '@kms/merkle';
-import { MONITOR_VARIABLES, Port } from '@kms/platform';
+import { MONITOR_VARIABLES, parsedBy, Port } from '@kms/platform';
 import { z } from 'zod';
 import { parseWitnessedLogs } from './witnessed-logs.ts';
 
@@ -9,23 +9,15 @@ export const WitnessConfiguration = z.object({
   HTTP_HOST: z.string().default('127.0.0.1'),
   PORT: Port,
   /** What checkpoints are cosigned with, best from a file: `WITNESS_KEY_FILE`. */
-  WITNESS_KEY: parsedBy((text) => requireCosigner(parseSignerKey(text.trim()))),
+  WITNESS_KEY: parsedBy((text) => requireCosigner(parseSignerKey(text.trim())), explain),
   /** The logs, one a line, best from a file: `WITNESS_LOGS_FILE`. */
-  WITNESS_LOGS: parsedBy(parseWitnessedLogs),
+  WITNESS_LOGS: parsedBy(parseWitnessedLogs, explain),
   /** Where the last checkpoint of each log is kept: losing it, or going back to an earlier one, undoes what a witness is for. */
   WITNESS_STATE_DIRECTORY: z.string(),
 });
 
-function parsedBy<T>(parse: (text: string) => T) {
-  return z.string().transform((text, context) => {
-    try {
-      return parse(text);
-    } catch (error) {
-      if (!(error instanceof MerkleError)) throw error;
-      context.addIssue({ code: 'custom', message: error.message.replace(/\.$/, '') });
-      return z.NEVER;
-    }
-  });
+function explain(error: unknown): string | null {
+  return error instanceof MerkleError ? error.message.replace(/\.$/, '') : null;
 }
 
 function requireCosigner(key: SignerKey): SignerKey {

@@ -58,3 +58,20 @@ export const DatabaseUrl = z.string().regex(/^postgres(?:ql)?:\/\//, 'it must be
 
 /** A secret of at least 32 bytes of entropy: 64 hexadecimal digits or longer text. */
 export const SharedSecret = z.string().min(32, 'it must have at least 32 characters');
+
+/**
+ * A variable that `parse` reads. `explain` says what is wrong with it by the error that `parse` threw; `null`: that error is none of the
+ * variable's, and is thrown on.
+ */
+export function parsedBy<T>(parse: (text: string) => T, explain: (error: unknown) => string | null) {
+  return z.string().transform((text, context) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      const message = explain(error);
+      if (message === null) throw error;
+      context.addIssue({ code: 'custom', message });
+      return z.NEVER;
+    }
+  });
+}

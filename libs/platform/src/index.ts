@@ -1,4 +1,4 @@
-export { DatabaseUrl, Endpoints, loadConfiguration, Port, SharedSecret } from './configuration.ts';
+export { DatabaseUrl, Endpoints, loadConfiguration, parsedBy, Port, SharedSecret } from './configuration.ts';
 export { armFailpoints, failpoint, FAILPOINTS, type Failpoint } from './failpoints.ts';
 export { KeptFiles, KeptMeanwhileError, syncFolder, type Kept } from './kept-files.ts';
 export { createLogger, type Logger } from './logging.ts';
