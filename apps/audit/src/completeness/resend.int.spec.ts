@@ -117,15 +117,15 @@ function chains(): CheckChains {
 
 describe('what is missing in the ledger', () => {
   it('comes again from its journal over the topic, and the gap is closed', async () => {
-    loses = ({ value }) => value.includes('"sequence":"0000000000000003"') && sent.filter((text) => text === value.toString()).length === 1;
+    loses = ({ value }) => value.includes('"sequence":"0000000000000003"');
     const { writer, relay, close } = await write(...Array.from({ length: 5 }, () => readable));
     await waitFor('the gap', async () => (await of(writer))?.gaps.length, 60_000);
     expect(await of(writer)).toMatchObject({ complete: false, highest: 2, gaps: [{ from: 3, to: 3 }] });
+    loses = () => false;
     await waitFor('the gap to close', async () => (await of(writer))?.complete, 60_000);
     expect(await of(writer)).toMatchObject({ highest: 5, gaps: [], chainBreaks: [], parked: [] });
     await waitFor('the watermark', () => reached(relay, writer) === 5, 60_000);
     await close();
-    loses = () => false;
     const { rows } = await pool.query('SELECT FROM ledger_records WHERE writer = $1', [writer]);
     expect(rows).toHaveLength(5);
   }, 120_000);
