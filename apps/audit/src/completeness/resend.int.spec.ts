@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { auditData, AUDIT_CONTENT_TYPE, AUDIT_TOPIC, organizationOf, prepareEvent } from '@kms/contracts';
 import { Journal, Relay, type Message, type PlaceEvent } from '@kms/journal';
 import { KafkaPublisher, TopicConsumer, type KafkaConnection } from '@kms/kafka';
@@ -60,6 +60,11 @@ afterAll(async () => {
   await broker.stop();
   await postgres.stop();
 }, 60_000);
+
+beforeEach(() => {
+  loses = () => false;
+  sent = [];
+});
 
 const readable: PlaceEvent = (position) =>
   prepareEvent({
@@ -138,7 +143,6 @@ describe('an event that the ledger cannot understand', () => {
   ])(
     '%s is parked once, counts as held, is not sent again, and is an alarm',
     async (_what, place) => {
-      sent = [];
       const parkedBefore = ledger.parked.unreadable;
       const { writer, relay, close } = await write(readable, place, readable, place, readable);
       await waitFor('the watermark', () => reached(relay, writer) === 5, 60_000);
