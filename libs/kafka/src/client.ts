@@ -1,6 +1,7 @@
 import type { Logger } from '@kms/platform';
 import type { KafkaConnection } from './connection.ts';
 import { Kafka, logLevel, type LogEntry, type logCreator } from 'kafkajs';
+import './request-queue.ts';
 
 /** Longest wait for a TCP connection to a broker, in milliseconds. */
 const CONNECTION_TIMEOUT_MS = 3_000;
