@@ -1,20 +1,12 @@
 import { compileWhitelist, parseTrustedProxies, RangeFormatError } from '@kms/access';
 import { Id } from '@kms/contracts';
-import { DatabaseUrl, Endpoints, MONITOR_VARIABLES, Port, SharedSecret } from '@kms/platform';
+import { DatabaseUrl, Endpoints, MONITOR_VARIABLES, parsedBy, Port, SharedSecret } from '@kms/platform';
 import { z } from 'zod';
 
-const TrustedProxies = z
-  .string()
-  .default('')
-  .transform((text, context) => {
-    try {
-      return compileWhitelist(parseTrustedProxies(text));
-    } catch (error) {
-      if (!(error instanceof RangeFormatError)) throw error;
-      context.addIssue({ code: 'custom', message: error.message });
-      return z.NEVER;
-    }
-  });
+const TrustedProxies = parsedBy(
+  (text) => compileWhitelist(parseTrustedProxies(text)),
+  (error) => (error instanceof RangeFormatError ? error.message : null),
+).prefault('');
 
 /** The gateway's environment. */
 export const GatewayConfiguration = z.object({

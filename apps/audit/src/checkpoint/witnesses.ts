@@ -1,5 +1,5 @@
 import { COSIGNATURE_V1, MerkleError, noteVerifier, parseVerifierKey, type NodeReader, type Note, type NoteSignature } from '@kms/merkle';
-import { z } from 'zod';
+import { parsedBy } from '@kms/platform';
 import type { SignedCheckpoint } from './sign-checkpoint.ts';
 import { WitnessClient, WitnessError } from './witness-client.ts';
 
@@ -85,17 +85,14 @@ export const NO_WITNESSES = new Witnesses([], 0, []);
 const WITNESS = /^(https?:\/\/[^\s,]+?)\/? ([^\s,]+)$/;
 
 /** `WITNESSES`: `<url> <public key>` of each witness, with commas between. */
-export const WitnessList = z.string().transform((text, context) => {
-  try {
-    return text.split(',').map((member) => {
-      const [, url, key] = WITNESS.exec(member.trim()) ?? [];
-      if (url === undefined || key === undefined || !URL.canParse(url))
-        throw new MerkleError('format', 'It must be a URL, a space and a public key, or several of them with commas between.');
-      return { url, key, verifier: noteVerifier(parseVerifierKey(key), [COSIGNATURE_V1]) };
-    });
-  } catch (error) {
-    if (!(error instanceof MerkleError)) throw error;
-    context.addIssue({ code: 'custom', message: error.message.replace(/\.$/, '').replace(/^It/, 'it') });
-    return z.NEVER;
-  }
-});
+export const WitnessList = parsedBy(
+  (text) => text.split(',').map(parseWitness),
+  (error) => (error instanceof MerkleError ? error.message.replace(/\.$/, '').replace(/^It/, 'it') : null),
+);
+
+function parseWitness(member: string) {
+  const [, url, key] = WITNESS.exec(member.trim()) ?? [];
+  if (url === undefined || key === undefined || !URL.canParse(url))
+    throw new MerkleError('format', 'It must be a URL, a space and a public key, or several of them with commas between.');
+  return { url, key, verifier: noteVerifier(parseVerifierKey(key), [COSIGNATURE_V1]) };
+}
