@@ -13,7 +13,7 @@ import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
 import { contextOf } from '../authenticate/request-context.ts';
 import { byPrincipal } from '../domain/audit-event.ts';
-import { unavailable } from '../domain/http-error.ts';
+import { auditUnavailable } from '../domain/http-error.ts';
 import type { Peer } from '../kms/policy-cache.ts';
 import { checkRange, parse } from '../parse.ts';
 import { Recorder } from './recorder.ts';
@@ -35,7 +35,7 @@ export class AuditController {
     checkRange('ip', query.ip);
     const { principal, facts } = contextOf(request);
     const reply = await this.#ask(principal.organizationId, query);
-    if (reply.status !== 'ok') throw unavailable();
+    if (reply.status !== 'ok') throw auditUnavailable();
     const observed = { type: 'kms.audit.read.v1', action: 'read-audit', outcome: 'success', reason: null } as const;
     await this.recorder.record(facts, { ...observed, ...byPrincipal(principal) });
     return toPage('AuditRecord', reply.value.count, query, reply.value.elements);
@@ -45,7 +45,7 @@ export class AuditController {
     try {
       return await this.ledger.call<LedgerQueryReply>(LedgerCall.Query, { organizationId, query });
     } catch (error) {
-      throw unavailable(error);
+      throw auditUnavailable(error);
     }
   }
 }

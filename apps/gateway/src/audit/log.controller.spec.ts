@@ -29,6 +29,7 @@ let app: NestFastifyApplication;
 let asked: TileRequest[];
 let answers: (TileReply | CheckpointReply)[];
 let recorded: number;
+let isAway: boolean;
 
 const append = (place: { name: string }) => {
   recorded += 1;
@@ -37,6 +38,7 @@ const append = (place: { name: string }) => {
 const ledger = {
   call: <T>(_pattern: string, payload: unknown) => {
     asked.push(payload as TileRequest);
+    if (isAway) return Promise.reject(new Error('the audit service says that its database is away'));
     return Promise.resolve(answers.shift() as T);
   },
 };
@@ -64,9 +66,11 @@ beforeEach(() => {
   asked = [];
   answers = [];
   recorded = 0;
+  isAway = false;
 });
 
-const get = (path: string) => app.inject({ url: `/2026-02-01/audit/${path}`, headers: { authorization: `Bearer ${KEY}` } });
+const call = (path: string) => app.inject({ url: `/2026-02-01/${path}`, headers: { authorization: `Bearer ${KEY}` } });
+const get = (path: string) => call(`audit/${path}`);
 const part = (bytes: string, to: number): TileReply => ({ status: 'ok', value: { bytes: Buffer.from(bytes).toString('base64'), to } });
 
 describe('a checkpoint', () => {
@@ -139,5 +143,23 @@ describe('a tile', () => {
     const answer = await get(path);
     expect([answer.statusCode, answer.json()]).toEqual([400, { error: expect.stringContaining(what) }]);
     expect(asked).toEqual([]);
+  });
+});
+
+describe('a ledger that does not answer', () => {
+  it.each([
+    'audit.json',
+    'audit/checkpoint',
+    'audit/keys.json',
+    `audit/proof/${'0'.repeat(24)}.json`,
+    'audit/consistency.json?from=1&to=2',
+    'audit/completeness.json',
+    'audit/tile/0/000',
+    'audit/entries/000',
+  ])('is said as the other parts that are away are: %s', async (path) => {
+    isAway = true;
+    const answer = await call(path);
+    expect([answer.statusCode, answer.body]).toEqual([503, '{"error":"Audit is unavailable"}']);
+    expect([asked.length, recorded]).toEqual([1, 0]);
   });
 });

@@ -20,7 +20,7 @@ import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
 import { contextOf } from '../authenticate/request-context.ts';
 import { byPrincipal } from '../domain/audit-event.ts';
-import { HttpError, unavailable } from '../domain/http-error.ts';
+import { auditUnavailable, HttpError } from '../domain/http-error.ts';
 import type { Peer } from '../kms/policy-cache.ts';
 import { parse } from '../parse.ts';
 import { LEDGER } from './audit.controller.ts';
@@ -124,7 +124,7 @@ export class LogController {
     try {
       return await this.ledger.call<T>(pattern, { organizationId, ...payload });
     } catch (error) {
-      throw unavailable(error);
+      throw auditUnavailable(error);
     }
   }
 }

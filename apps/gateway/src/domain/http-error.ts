@@ -17,4 +17,3 @@ export const unauthorizedReveal = () => new HttpError(403, 'Unauthorized to reve
 export const unknownEntry = () => new HttpError(404, 'This KMSEntry does not exist');
 export const auditUnavailable = (cause?: unknown) => new HttpError(503, 'Audit is unavailable', { cause });
 export const vaultUnavailable = (cause?: unknown) => new HttpError(503, 'The vault is unavailable', { cause });
-export const unavailable = (cause?: unknown) => new HttpError(503, 'The service is unavailable', { cause });
