@@ -38,6 +38,7 @@ const FAULTS = [
   'sessions',
   'commit',
   'two relays',
+  'witness.stored',
   ...(usesApacheKafka ? ['kill audit at ledger', 'checkpoint.signed', 'all brokers', 'produce request', 'not read yet'] : []),
 ];
 

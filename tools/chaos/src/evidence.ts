@@ -104,15 +104,20 @@ export async function readLedger(url: string): Promise<Pick<Evidence, 'ledger' |
 
 /** What is on the topic now: a broker may have lost messages, but none may be there that was not committed. */
 export async function readMessages(brokers: readonly string[]): Promise<Found[]> {
+  return (await readWhole(brokers, AUDIT_TOPIC)).map((value) => toFound(Buffer.from(value)));
+}
+
+/** The values of all messages that are on a topic now. */
+export async function readWhole(brokers: readonly string[], topic: string): Promise<string[]> {
   const admin = new Kafka({ brokers: [...brokers], clientId: 'chaos-checker', logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
-  const offsets = await admin.fetchTopicOffsets(AUDIT_TOPIC).finally(() => admin.disconnect());
+  const offsets = await admin.fetchTopicOffsets(topic).finally(() => admin.disconnect());
   const ends = new Map(offsets.filter(({ low, high }) => low !== high).map(({ partition, high }) => [partition, BigInt(high)]));
   if (ends.size === 0) return [];
-  const messages = await readTopic(brokers, AUDIT_TOPIC, (read) => {
+  const messages = await readTopic(brokers, topic, (read) => {
     const last = read.at(-1);
     if (last !== undefined && last.offset + 1n >= (ends.get(last.partition) ?? 0n)) ends.delete(last.partition);
     return ends.size === 0;
   });
-  return messages.map(({ value }) => toFound(Buffer.from(value)));
+  return messages.map(({ value }) => value);
 }

@@ -1,4 +1,4 @@
-import type { Service } from '@kms/launcher';
+import type { App } from '@kms/launcher';
 import type { Instance, System } from './system.ts';
 
 /** A number from 0 up to 1, from a seed. */
@@ -15,9 +15,9 @@ export interface Strike {
 
 /**
  * What a system has for some faults only: PostgreSQL's data on a disk that can be made full; a proxy between the vaults and their database;
- * one between everybody and Apache Kafka.
+ * one between everybody and Apache Kafka; a witness that cosigns every checkpoint before it is published.
  */
-export type Equipment = 'small disk' | 'database proxy' | 'broker proxy';
+export type Equipment = 'small disk' | 'database proxy' | 'broker proxy' | 'witness';
 
 export interface Fault {
   name: string;
@@ -49,7 +49,7 @@ export const apache = ({ kafka }: System) => (kafka === undefined ? 'Apache Kafk
 
 export const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 export const pick = <T>(items: readonly T[], random: Random) => items[Math.floor(random() * items.length)] as T;
-export const one = (system: System, service: Service, random: Random): Instance => pick(system.of(service), random);
+export const one = (system: System, service: App, random: Random): Instance => pick(system.of(service), random);
 
 /** A short time at a random length, so that strikes do not keep step with anything. */
 export const moment = (random: Random, longest = 300) => pause(random() * longest);

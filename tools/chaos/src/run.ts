@@ -1,8 +1,9 @@
 import { join } from 'node:path';
+import { CHECKPOINT_TOPIC } from '@kms/contracts';
 import { StartupError } from '@kms/platform';
 import { check, type Verdict } from './checker.ts';
 import { Load, readClientLines } from './client.ts';
-import { readJournal, readLedger, readMessages } from './evidence.ts';
+import { readJournal, readLedger, readMessages, readWhole } from './evidence.ts';
 import { BrokenPromise, pause, type Fault, type Random, type Strike } from './fault.ts';
 import { FAULTS } from './faults.ts';
 import { LagWatch } from './lag.ts';
@@ -108,13 +109,15 @@ class Torment {
   async #compare(): Promise<Verdict> {
     await this.settings.beforeComparing?.(this.system);
     const { gateway, vault, audit } = this.system.databases;
-    const refusedLogs = await verifyLogs(audit.ownerUrl, this.system.logKey);
+    const { brokers, logKey, witness } = this.system;
+    const sent = () => readWhole(brokers, CHECKPOINT_TOPIC);
+    const refusedLogs = await verifyLogs(audit.ownerUrl, { logKey, witness, sent });
     const journals = [await readJournal(gateway.ownerUrl), await readJournal(vault.ownerUrl)];
     return check({
       client: readClientLines(this.#file),
       journal: journals.flatMap(({ journal }) => journal),
       brokenChains: journals.flatMap(({ brokenChains }) => brokenChains),
-      topic: await readMessages(this.system.brokers),
+      topic: await readMessages(brokers),
       ...(await readLedger(audit.ownerUrl)),
       refusedLogs,
     });

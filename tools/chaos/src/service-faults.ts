@@ -1,6 +1,6 @@
-import type { Service, Variables } from '@kms/launcher';
+import type { App, Service, Variables } from '@kms/launcher';
 import type { Failpoint } from '@kms/platform';
-import { several, moment, nothing, one, pause, pick, within, type Fault } from './fault.ts';
+import { several, moment, nothing, one, pause, pick, within, type Equipment, type Fault } from './fault.ts';
 import type { Instance } from './system.ts';
 
 const SHIFT_CLOCK = new URL('./shift-clock.js', import.meta.url).href.replace('/src/', '/dist/');
@@ -24,12 +24,13 @@ function restarting(service: Service, end: 'kill' | 'stop', count: number): Faul
 }
 
 /** An instance is killed at a named moment, the n-th time that it passes it, and started again. */
-function killingAt(point: Failpoint, service: Service, passages: number, count: number): Fault {
+function killingAt(point: Failpoint, service: App, passages: number, count: number, needs?: Equipment): Fault {
   return {
     name: `kill ${service} at ${point}`,
     count,
     lacks: nothing,
-    mayRefuse: true,
+    ...(needs && { needs }),
+    mayRefuse: service !== 'witness',
     async strike(system, { random }) {
       const instance = one(system, service, random);
       // An organization's events are read by one audit service at a time: it has to be this one.
@@ -100,6 +101,9 @@ export const SERVICE_FAULTS: readonly Fault[] = [
   killingAt('ledger.tree-extended', 'audit', 10, 20),
   killingAt('checkpoint.signed', 'audit', 2, 20),
   killingAt('checkpoint.kept', 'audit', 2, 20),
+  killingAt('checkpoint.cosigned', 'audit', 2, 20, 'witness'),
+  killingAt('checkpoint.published', 'audit', 2, 20, 'witness'),
+  killingAt('witness.stored', 'witness', 2, 20, 'witness'),
   restarting('gateway', 'stop', 50),
   restarting('vault', 'stop', 50),
   restarting('audit', 'stop', 50),

@@ -8,6 +8,7 @@ import {
   makeDatabases,
   makeHome,
   startService,
+  type App,
   type DatabaseUrls,
   type Home,
   type Place,
@@ -19,6 +20,7 @@ import { PostgresProxy } from '@kms/testing/postgres-proxy';
 import type { Equipment } from './fault.ts';
 import { KafkaProxy } from './kafka-proxy.ts';
 import { SmallDisk } from './small-disk.ts';
+import { Witness } from './witness.ts';
 
 export interface SystemSettings {
   /** An empty folder. */
@@ -33,9 +35,9 @@ export interface SystemSettings {
   equipment: readonly Equipment[];
 }
 
-/** One instance of a service: it is started again with the same variables and others besides. */
+/** One instance of a service, or the witness: it is started again with the same variables and others besides. */
 export interface Instance {
-  readonly service: Service;
+  readonly service: App;
   readonly name: string;
   readonly pid: number;
   /** Resolves when its process has ended. */
@@ -61,6 +63,7 @@ export class System {
   brokerProxy: KafkaProxy | undefined;
   databaseProxy: PostgresProxy | undefined;
   disk: SmallDisk | undefined;
+  witness: Witness | undefined;
   readonly #ends: (() => Promise<void>)[] = [];
   #standIn: Broker | undefined;
   #postgres!: Postgres;
@@ -100,7 +103,9 @@ export class System {
     await this.#startKafka();
     const brokers = { addresses: this.brokers, isStandIn: this.kafka === undefined };
     const assembly = { home, databases, brokers, instances: this.settings.instances + 1, signal: never };
+    if (this.#has('witness')) this.witness = await Witness.make(join(this.settings.directory, 'witness'));
     await assemble(assembly, (place) => this.#put(place));
+    if (this.witness !== undefined) await this.#add('witness', 'witness', this.witness.variables(this.logKey)).start();
   }
 
   async #startKafka(): Promise<void> {
@@ -141,14 +146,19 @@ export class System {
   }
 
   async #put({ service, number, port, variables }: Place): Promise<void> {
-    const name = `${service}-${number}`;
+    const more = service === 'audit' ? this.witness?.forAudit : undefined;
+    const isSpare = number > this.settings.instances;
+    const instance = this.#add(service, `${service}-${number}`, { ...variables, ...more }, isSpare ? this.#spares : this.instances);
+    if (service === 'gateway') this.#gatewayUrls.set(instance, `http://127.0.0.1:${port}/2026-02-01`);
+    if (!isSpare) await instance.start();
+  }
+
+  #add(service: App, name: string, variables: Variables, among: Instance[] = this.instances): Instance {
     const program = service === 'vault' ? this.settings.vaultProgram : undefined;
     const instance = new ServiceInstance(service, name, { ...variables, NODE_ENV: 'test' }, this.#logFile(name), program);
     this.#ends.push(() => instance.stop());
-    if (service === 'gateway') this.#gatewayUrls.set(instance, `http://127.0.0.1:${port}/2026-02-01`);
-    const isSpare = number > this.settings.instances;
-    (isSpare ? this.#spares : this.instances).push(instance);
-    if (!isSpare) await instance.start();
+    among.push(instance);
+    return instance;
   }
 
   #logFile(name: string): string {
@@ -195,7 +205,7 @@ export class System {
     return this.#postgres.pid;
   }
 
-  of(service: Service): Instance[] {
+  of(service: App): Instance[] {
     return this.instances.filter((instance) => instance.service === service);
   }
 
@@ -237,7 +247,7 @@ class ServiceInstance implements Instance {
   ended: Promise<void> = Promise.resolve();
 
   constructor(
-    readonly service: Service,
+    readonly service: App,
     readonly name: string,
     readonly variables: Variables,
     readonly logFile: string,

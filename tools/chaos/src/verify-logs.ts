@@ -1,6 +1,8 @@
 import { EvidenceError, verifyLog, type LogFiles } from '@kms/evidence';
 import { ED25519_NOTE, noteVerifier, parseTilePath, parseVerifierKey, TILE_WIDTH, writeEntryBundle, type Tile } from '@kms/merkle';
 import pg from 'pg';
+import { judgePublished, judgeSent } from './published.ts';
+import type { Witness } from './witness.ts';
 
 /** Older checkpoints that a log is compared with, spread over all that were signed. */
 const MOST_KNOWN = 32;
@@ -20,16 +22,34 @@ interface Log {
   signed: number;
 }
 
+export interface Verification {
+  /** The deployment's public key. */
+  logKey: string;
+  /** Who cosigns what is published, where somebody does. */
+  witness?: Pick<Witness, 'key' | 'lastOf'> | undefined;
+  /** Answers the checkpoints that are on their topic. */
+  sent: () => Promise<readonly string[]>;
+}
+
 /**
- * Verifies each organization's log as an auditor does, from what the ledger's database keeps. `logKey` is the deployment's
- * public key. Answers a sentence for each log that is refused, or whose last records were not signed in time.
+ * Verifies each organization's log as an auditor does, from what the ledger's database keeps, and what was published of it. Answers a sentence
+ * for each log that is refused or whose last records were not signed in time, and for each checkpoint that should not have been published.
  */
-export async function verifyLogs(url: string, logKey: string): Promise<string[]> {
+export async function verifyLogs(url: string, { logKey, witness, sent }: Verification): Promise<string[]> {
   const pool = new pg.Pool({ connectionString: url, max: 4 });
   try {
     const faults: string[] = [];
-    for (const log of await signedLogs(pool)) faults.push(...(await verify(pool, log, logKey)));
-    return faults;
+    for (const log of await signedLogs(pool)) faults.push(...(await verify(pool, log, logKey, witness)));
+    // In this order: what is sent was published before.
+    const messages = await sent();
+    const { rows } = await pool.query<{ note: Buffer }>('SELECT note FROM ledger_checkpoints');
+    return [
+      ...faults,
+      ...judgeSent(
+        messages,
+        rows.map(({ note }) => note.toString('utf8')),
+      ),
+    ];
   } finally {
     await pool.end();
   }
@@ -42,21 +62,31 @@ async function signedLogs(pool: pg.Pool): Promise<Log[]> {
   }
 }
 
-async function verify(pool: pg.Pool, { organization, size, signed }: Log, logKey: string): Promise<string[]> {
+async function verify(
+  pool: pg.Pool,
+  { organization, size, signed }: Log,
+  logKey: string,
+  witness: Verification['witness'],
+): Promise<string[]> {
   if (size !== signed) return [`The log of ${organization} has ${size} records, and ${signed} of them are under a checkpoint.`];
   const key = parseVerifierKey(logKey);
-  const notes = await pool.query<{ note: Buffer }>('SELECT note FROM ledger_checkpoints WHERE organization_id = $1 ORDER BY size', [
+  const published = await pool.query<{ note: Buffer }>('SELECT note FROM ledger_checkpoints WHERE organization_id = $1 ORDER BY size', [
     organization,
   ]);
-  const step = Math.ceil(notes.rows.length / MOST_KNOWN);
-  const known = notes.rows.filter((_, index) => index % step === 0).map(({ note }) => note);
+  const notes = published.rows.map(({ note }) => note);
+  const step = Math.ceil(notes.length / MOST_KNOWN);
+  const known: Uint8Array[] = notes.filter((_, index) => index % step === 0);
+  const policy = { origin: `${key.name}/${organization}`, logKeys: [noteVerifier(key, [ED25519_NOTE])] };
+  const cosigned = (await witness?.lastOf(policy.origin)) ?? null;
+  // What the witness keeps is a checkpoint given before, like any that an auditor has kept.
+  if (cosigned !== null) known.push(cosigned);
+  const faults = witness === undefined ? [] : judgePublished(notes, cosigned, policy, witness.key);
   try {
-    const policy = { origin: `${key.name}/${organization}`, logKeys: [noteVerifier(key, [ED25519_NOTE])] };
     await verifyLog(new LedgerFiles(pool, organization), { policy, known });
-    return [];
+    return faults;
   } catch (error) {
     if (!(error instanceof EvidenceError)) throw error;
-    return [`The log of ${organization} is refused: ${error.message}`];
+    return [...faults, `The log of ${organization} is refused: ${error.message}`];
   }
 }
 

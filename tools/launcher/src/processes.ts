@@ -6,6 +6,8 @@ import { StartupError } from '@kms/platform';
 import type { Part } from './stack.ts';
 
 export type Service = 'vault' | 'audit' | 'gateway';
+/** What runs as a process of its own: a service, or the witness that a test or a rehearsal puts beside them. */
+export type App = Service | 'witness';
 export type Variables = Record<string, string>;
 
 /** A service that runs as a process of its own. */
@@ -19,7 +21,7 @@ export interface ServiceProcess extends Part {
 const START_DEADLINE_MS = 20_000;
 const STOP_DEADLINE_MS = 9_000;
 
-const entry = (service: Service, name: string) => fileURLToPath(new URL(`../../../apps/${service}/dist/${name}.js`, import.meta.url));
+const entry = (app: App, name: string) => fileURLToPath(new URL(`../../../apps/${app}/dist/${name}.js`, import.meta.url));
 
 /** Where traces go is the operator's to say, for all services at once. */
 const PASSED_ON = /^(?:PATH|TZ|LOG_LEVEL|OTEL_(?:EXPORTER_OTLP|TRACES_SAMPLER).*)$/;
@@ -31,8 +33,8 @@ function environment(variables: Variables): NodeJS.ProcessEnv {
 }
 
 /** In a process group of its own: Ctrl-C at a terminal reaches the launcher only, which ends everything in order. */
-function forkDetached(service: Service, program: string, variables: Variables): ChildProcess {
-  return fork(entry(service, program), { env: environment(variables), stdio: ['ignore', 'ignore', 'pipe', 'ipc'], detached: true });
+function forkDetached(app: App, program: string, variables: Variables): ChildProcess {
+  return fork(entry(app, program), { env: environment(variables), stdio: ['ignore', 'ignore', 'pipe', 'ipc'], detached: true });
 }
 
 /**
@@ -59,7 +61,7 @@ export async function runToEnd(
  * sentence where it ends before, which an aborted `signal` makes it do.
  */
 export async function startService(
-  service: Service,
+  service: App,
   variables: Variables,
   logFile: string,
   onExit: () => void,
