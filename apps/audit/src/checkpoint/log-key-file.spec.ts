@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { LocalRootKey } from '@kms/envelope';
+import { writeSignerKey } from '@kms/merkle';
 import { parseLogKeys, signerKey } from './log.fixture.ts';
-import { openLogKeys } from './log-key-file.ts';
+import { openLogKeys, replaceLogKeys } from './log-key-file.ts';
 import { parseSignerKeys } from './log-keys.ts';
 import { unwrapLogKeys, wrapLogKeys } from './wrapped-log-keys.ts';
 
@@ -25,6 +26,32 @@ let said: unknown[];
 const logger = { info: (...line: unknown[]) => void said.push(line) } as never;
 const open = (by = provider, text = readFileSync(file, 'utf8')) => openLogKeys(text, file, by, logger);
 const wrapped = (text = plain) => wrapLogKeys(parseSignerKeys(text), provider);
+const plainOf = async (text: string) => (await unwrapLogKeys(text, provider)).map((key) => writeSignerKey(key)).join('\n');
+
+/** A module that ends its process as a power cut would, after as many steps on the disk as `CUT_AFTER` says; of a write half is one too. */
+const CUT_SHORT = `data:text/javascript,${encodeURIComponent(`
+  import fs from 'node:fs/promises';
+  import { syncBuiltinESMExports } from 'node:module';
+  let left = Number(process.env.CUT_AFTER);
+  const counted = (step) => async (...given) => {
+    const answer = await step(...given);
+    if ((left -= 1) === 0) process.kill(process.pid, 'SIGKILL');
+    return answer;
+  };
+  const folder = process.env.LOG_KEY_PATH.replace(/.log.key$/, '');
+  const inHalves = (handle) => {
+    for (const name of ['chmod', 'sync', 'close']) handle[name] = counted(handle[name].bind(handle));
+    const write = counted(handle.writeFile.bind(handle));
+    handle.writeFile = async (text) => void (await write(text.slice(0, 150)), await write(text.slice(150)));
+    return handle;
+  };
+  for (const name of ['stat', 'open', 'readdir', 'readFile', 'rename']) {
+    const step = fs[name];
+    const own = name === 'open' ? async (...given) => inHalves(await step(...given)) : step;
+    fs[name] = (...given) => (String(given[0]).startsWith(folder) ? counted(own) : step)(...given);
+  }
+  syncBuiltinESMExports();
+`)}`;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'kms-log-key-'));
@@ -94,11 +121,23 @@ describe('a log key of a version that did not wrap it', () => {
     await expect(openLogKeys(plain, undefined, provider, logger)).rejects.toThrow(/^LOG_KEY is not wrapped: run rotate-log-key wrap/);
   });
 
-  it('is refused, and left as it is, while its file is being changed', async () => {
+  it('is wrapped all the same where the rest of a change that was cut short is beside it', async () => {
     writeFileSync(file, plain);
-    writeFileSync(`${file}.new`, '');
-    await expect(open()).rejects.toThrow(/log\.key\.new is there: the log key is being changed/);
-    expect(readFileSync(file, 'utf8')).toBe(plain);
+    for (const rest of ['new', '0123456789abcdef.new']) writeFileSync(`${file}.${rest}`, 'half');
+    writeFileSync(`${file}.mine.new`, 'a file of somebody’s own');
+    expect((await open()).verifierKeys).toEqual(parseLogKeys(plain).verifierKeys);
+    expect(readdirSync(folder).sort()).toEqual(['log.key', 'log.key.mine.new']);
+  });
+});
+
+describe('changes of the log key at the same time', () => {
+  it('are each made, of what the others have made', async () => {
+    writeFileSync(file, '');
+    const letters = [...'abcdefghijkl'];
+    const texts = await Promise.all(letters.map((letter) => replaceLogKeys(file, async (text) => text + letter)));
+    expect(texts.map((text) => text.length).sort((a, b) => a - b)).toEqual(letters.map((_, index) => index + 1));
+    expect([...readFileSync(file, 'utf8')].sort()).toEqual(letters);
+    expect(readdirSync(folder)).toEqual(['log.key']);
   });
 });
 
@@ -125,6 +164,26 @@ describe('the programs', () => {
     expect([finished.stderr, finished.stdout]).toEqual(['', `${second}\n`]);
     expect(await unwrapLogKeys(readFileSync(file, 'utf8'), other)).toHaveLength(1);
   }, 30_000);
+
+  it('leave the key as it was or as it is to be, wherever they are cut short, and the next one goes on from there', async () => {
+    const text = await wrapped(`${signerKey(1)}\n`);
+    const [first] = parseLogKeys(`${signerKey(1)}\n`).verifierKeys;
+    const states: string[] = [];
+    for (let [step, isCut] = [1, true]; isCut; step += 1) {
+      writeFileSync(file, text);
+      const begun = run('rotate-log-key', ['begin'], { NODE_OPTIONS: `--import ${CUT_SHORT}`, CUT_AFTER: String(step) });
+      isCut = begun.status === null;
+      const isBegun = readFileSync(file, 'utf8') !== text;
+      const { verifierKeys } = await open();
+      expect([verifierKeys[0], verifierKeys.length]).toEqual([first, isBegun ? 2 : 1]);
+      if (!isBegun) await replaceLogKeys(file, async (before) => wrapped(`${await plainOf(before)}\n${signerKey(2)}\n`));
+      else await replaceLogKeys(file, async (before) => before);
+      expect([(await open()).verifierKeys.length, readdirSync(folder)]).toEqual([2, ['log.key']]);
+      states.push(isBegun ? 'new' : 'old');
+    }
+    expect(states).toEqual([...states].sort().reverse());
+    expect([states.includes('old'), states.filter((state) => state === 'new').length > 1]).toEqual([true, true]);
+  }, 120_000);
 
   it('refuse with one sentence, exit code 1, and change nothing', async () => {
     const text = await wrapped(`${signerKey(1)}\n`);

@@ -1,5 +1,7 @@
-import { open, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { randomBytes, randomInt } from 'node:crypto';
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { RootKeyProvider } from '@kms/envelope';
 import { StartupError, syncFolder, type Logger } from '@kms/platform';
 import type { LogKeys } from './log-keys.ts';
@@ -29,16 +31,33 @@ export async function openLogKeys(
 
 const HOW_TO_WRAP = 'run rotate-log-key wrap where its file can be written (docs/audit-log.md).';
 
+/** How often a change is begun while others take its file away, and the pause before it is begun again: up to so many milliseconds, each time more. */
+const [MOST_ATTEMPTS, PAUSE_MS] = [20, 50];
+
 /**
  * Replaces what is in a log key's file by what `change` makes of it, whole or not at all, with the same permissions, and answers the new text.
- * Rejects with a {@link StartupError} where the file cannot be read or another process is at it, and with what `change` and the disk do.
+ * Rejects with a {@link StartupError} where the file cannot be read or others change it all the time, and with what `change` and the disk do.
  */
 export async function replaceLogKeys(file: string, change: (text: string) => Promise<string>): Promise<string> {
+  for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
+    const text = await tryToReplace(file, change);
+    if (text !== null) return text;
+    await setTimeout(randomInt(PAUSE_MS * attempt));
+  }
+  throw new StartupError('The log key is being changed by others all the time: nothing was changed, try again.');
+}
+
+/**
+ * What is not in the file's place was never in force, so a change begins by taking away what others were about to put there: the rest of one that
+ * was cut short, or the file of one that is under way, which then finds nothing to rename. It reads the key only after that: of several
+ * changes at once none is made of a key that another one replaces meanwhile. Answers null where nothing was changed because of another one.
+ */
+async function tryToReplace(file: string, change: (text: string) => Promise<string>): Promise<string | null> {
   const before = await stat(file).catch((cause: unknown) => unreadable(file, cause));
-  const next = `${file}.new`;
-  // Made before the file is read: of two changes at once the second finds it, and changes nothing.
-  const handle = await open(next, 'wx', 0o600).catch((cause: unknown) => taken(next, cause));
+  const next = `${file}.${randomBytes(8).toString('hex')}.new`;
+  const handle = await open(next, 'wx', 0o600);
   try {
+    await removeOthers(file, next);
     const text = await change(await readFile(file, 'utf8').catch((cause: unknown) => unreadable(file, cause)));
     await handle.chmod(before.mode & 0o777);
     await handle.writeFile(text);
@@ -50,17 +69,19 @@ export async function replaceLogKeys(file: string, change: (text: string) => Pro
   } catch (error) {
     await handle.close();
     await rm(next, { force: true });
+    if ((error as NodeJS.ErrnoException).syscall === 'rename' && (error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
 }
 
-function unreadable(file: string, cause: unknown): never {
-  throw new StartupError(`The log key ${file} cannot be read: ${(cause as NodeJS.ErrnoException).code}.`, { cause });
+/** A version before gave all of them one name. */
+async function removeOthers(file: string, own: string): Promise<void> {
+  const isNext = (name: string) =>
+    name.startsWith(`${basename(file)}.`) && /^(?:[0-9a-f]{16}\.)?new$/.test(name.slice(basename(file).length + 1));
+  const names = (await readdir(dirname(file))).filter((name) => isNext(name) && name !== basename(own));
+  for (const name of names) await rm(join(dirname(file), name), { force: true });
 }
 
-function taken(next: string, cause: unknown): never {
-  if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
-  throw new StartupError(`${next} is there: the log key is being changed, or a change was cut short, and then remove that file.`, {
-    cause,
-  });
+function unreadable(file: string, cause: unknown): never {
+  throw new StartupError(`The log key ${file} cannot be read: ${(cause as NodeJS.ErrnoException).code}.`, { cause });
 }
