@@ -23,7 +23,7 @@ import type { LogKeys } from './checkpoint/log-keys.ts';
 import type { Witnesses } from './checkpoint/witnesses.ts';
 import { readCompleteness } from './completeness/read-completeness.ts';
 import { settleParked } from './completeness/settle-parked.ts';
-import { proveExtension, proveRecord, readCheckpoint } from './proofs/prove.ts';
+import { Prover, readCheckpoint } from './proofs/prove.ts';
 import { serveTile } from './proofs/serve-tile.ts';
 import { queryLedger } from './query/query-ledger.ts';
 import { readWatermarks } from './query/read-watermarks.ts';
@@ -39,6 +39,7 @@ export class LedgerController {
     @Inject(POOL) private readonly pool: pg.Pool,
     @Inject(LOG_KEYS) private readonly keys: LogKeys,
     @Inject(WITNESSES) private readonly witnesses: Witnesses,
+    @Inject(Prover) private readonly prover: Prover,
   ) {}
 
   @MessagePattern(LedgerCall.Watermarks)
@@ -65,12 +66,12 @@ export class LedgerController {
 
   @MessagePattern(LedgerCall.Proof)
   proof({ organizationId, recordId }: ProofRequest): Promise<ProofReply> {
-    return proveRecord(this.pool, organizationId, recordId);
+    return this.prover.proveRecord(organizationId, recordId);
   }
 
   @MessagePattern(LedgerCall.Consistency)
   consistency({ organizationId, from, to }: ConsistencyRequest): Promise<ConsistencyReply> {
-    return proveExtension(this.pool, organizationId, from, to);
+    return this.prover.proveExtension(organizationId, from, to);
   }
 
   @MessagePattern(LedgerCall.Tile)
@@ -93,6 +94,7 @@ export class AuditModule {
         { provide: POOL, useValue: pool },
         { provide: LOG_KEYS, useValue: keys },
         { provide: WITNESSES, useValue: witnesses },
+        { provide: Prover, useValue: new Prover(pool) },
       ],
     };
   }

@@ -10,6 +10,7 @@ export {
 } from './checkpoint.ts';
 export { CompactRange, type NodeSink } from './compact-range.ts';
 export { COSIGNATURE_V1, cosignatureTime, cosigner } from './cosignature.ts';
+export { edgeNodeReader } from './edge-nodes.ts';
 export { MAX_ENTRY_BYTES, parseEntryBundle, writeEntryBundle } from './entry-bundle.ts';
 export { proveConsistency, proveInclusion, readCompactRange, type NodeReader } from './make-proof.ts';
 export { MerkleError, type MerkleErrorCode } from './merkle-error.ts';
@@ -54,7 +55,7 @@ export {
 } from './proof-document.ts';
 export type { NodeId } from './subtree.ts';
 export { newTiles, parseTilePath, TILE_WIDTH, tileInTree, tileNodes, tilePath, type Tile } from './tile.ts';
-export { tileNodeReader, type TileReader } from './tile-nodes.ts';
+export { HashTile, hashTileNodeReader, tileNodeReader, type HashTileReader, type TileReader } from './tile-nodes.ts';
 export { HASH_BYTES, sameBytes, SHA256_TREE, TreeHasher, type Sha256 } from './tree-hasher.ts';
 export {
   RecordVerifier,

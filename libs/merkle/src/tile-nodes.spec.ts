@@ -2,10 +2,11 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { checkConsistency, checkInclusion } from './check-proof.ts';
 import { CompactRange } from './compact-range.ts';
+import { edgeNodeReader } from './edge-nodes.ts';
 import { proveConsistency, proveInclusion, readCompactRange } from './make-proof.ts';
 import { codeOf } from './refusals.fixture.ts';
-import { newTiles, tileInTree, tileNodes, tilePath, type Tile } from './tile.ts';
-import { tileNodeReader, type TileReader } from './tile-nodes.ts';
+import { newTiles, parseTilePath, tileInTree, tileNodes, tilePath, type Tile } from './tile.ts';
+import { HashTile, hashTileNodeReader, tileNodeReader, type TileReader } from './tile-nodes.ts';
 import { SHA256_TREE } from './tree-hasher.ts';
 
 const SIZE = 66_000;
@@ -87,6 +88,62 @@ describe('tileNodeReader', () => {
 
   it('is not made for what is no size', () => {
     expect(codeOf(() => tileNodeReader({ readTiles: async () => [] }, -1))).toBe('invalid-argument');
+  });
+});
+
+describe('hashTileNodeReader', () => {
+  it('makes the same proofs of tiles that are kept, and have grown since', async () => {
+    const kept = new Map([...tilesOf(SIZE).values()].map((tile) => [`${tile.level}/${tile.index}`, new HashTile(content(tile))]));
+    const readHashTiles = async (tiles: readonly Tile[]) => tiles.map(({ level, index }) => kept.get(`${level}/${index}`) as HashTile);
+    await fc.assert(
+      fc.asyncProperty(size, fc.nat(), async (leaves, someIndex) => {
+        const index = someIndex % leaves;
+        const proof = await proveInclusion(hashTileNodeReader({ readHashTiles }, leaves), index, leaves);
+        expect(proof).toEqual(await proveInclusion(tileNodeReader(tileStore(leaves), leaves), index, leaves));
+      }),
+    );
+  });
+
+  it('refuses a tile that is narrower than asked for, or missing', async () => {
+    const narrow = new HashTile(content({ level: 0, index: 0, width: 2 }));
+    for (const tiles of [[narrow], []]) {
+      const reader = hashTileNodeReader({ readHashTiles: async () => tiles }, 3);
+      await expect(reader.readNodes([{ level: 1, index: 0 }])).rejects.toMatchObject({ code: 'format' });
+    }
+  });
+
+  it.each([0, 31, 33, 257 * 32])('takes no tile of %s bytes', (length) => {
+    expect(codeOf(() => new HashTile(Buffer.alloc(length)))).toBe('format');
+  });
+});
+
+describe('edgeNodeReader', () => {
+  it('makes the same proofs, and asks for no tile that only the edge is in', async () => {
+    await fc.assert(
+      fc.asyncProperty(size, fc.nat(), fc.nat(), async (leaves, someIndex, someSize) => {
+        const [index, old] = [someIndex % leaves, someSize % (leaves + 1)];
+        const plain = tileNodeReader(tileStore(leaves), leaves);
+        const store = tileStore(leaves);
+        const reader = edgeNodeReader(await readCompactRange(plain, leaves), tileNodeReader(store, leaves));
+        expect(await proveInclusion(reader, index, leaves)).toEqual(await proveInclusion(plain, index, leaves));
+        // On each level the tile that the leaf is under.
+        for (const path of store.asked.flat()) {
+          const { level, index: at } = parseTilePath(path);
+          expect(at).toBe(Math.floor(index / 256 ** (Number(level) + 1)));
+        }
+        expect(await proveConsistency(reader, old, leaves)).toEqual(await proveConsistency(plain, old, leaves));
+        expect((await readCompactRange(reader, leaves)).root()).toEqual(roots[leaves]);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('refuses an answer of another number of hashes', async () => {
+    const edge = await readCompactRange(tileNodeReader(tileStore(3), 3), 3);
+    for (const hashes of [[], [Buffer.alloc(32), Buffer.alloc(32)]]) {
+      const reader = edgeNodeReader(edge, { readNodes: async () => hashes });
+      await expect(reader.readNodes([{ level: 0, index: 0 }])).rejects.toMatchObject({ code: 'invalid-argument' });
+    }
   });
 });
 

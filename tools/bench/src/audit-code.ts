@@ -13,8 +13,10 @@ export interface Ledger {
   }): Promise<void>;
 }
 
-/** `proveRecord` of `proofs/prove.ts`. */
-export type ProveRecord = (pool: pg.Pool, organizationId: string, recordId: string) => Promise<{ status: string }>;
+/** `Prover` of `proofs/prove.ts`. */
+export interface Prover {
+  proveRecord(organizationId: string, recordId: string): Promise<{ status: string }>;
+}
 
 const load = (path: string) =>
   import(new URL(`../../../apps/audit/dist/${path}.js`, import.meta.url).href) as Promise<Record<string, unknown>>;
@@ -24,6 +26,7 @@ export async function openLedger(pool: pg.Pool, operatorOrganizationId: string):
   return new AppendBatch({ pool, operatorOrganizationId, logger: createLogger('bench'), now: () => new Date() });
 }
 
-export async function loadProveRecord(): Promise<ProveRecord> {
-  return (await load('proofs/prove'))['proveRecord'] as ProveRecord;
+export async function openProver(pool: pg.Pool): Promise<Prover> {
+  const { Prover } = (await load('proofs/prove')) as { Prover: new (pool: pg.Pool) => Prover };
+  return new Prover(pool);
 }

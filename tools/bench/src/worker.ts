@@ -5,7 +5,7 @@ import { buildBlock, GENESIS, Journal, splitBlock, type Block, type PlaceEvent }
 import { parseEntryBundle, RecordVerifier, writeEntryBundle } from '@kms/merkle';
 import { createPool, PostgresJournalStore, PostgresRelayStore } from '@kms/postgres';
 import type pg from 'pg';
-import { loadProveRecord, openLedger, type Ledger } from './audit-code.ts';
+import { openLedger, openProver, type Ledger } from './audit-code.ts';
 import { cpuOf } from './processes.ts';
 import { EntryMaker } from './vault-code.ts';
 import type { Task, Tasks, WorkerMessage } from './worker-tasks.ts';
@@ -146,7 +146,7 @@ async function append({ auditUrl, organizationId, count }: Tasks['append']['task
 
 async function prove({ auditUrl, organizationId, count }: Tasks['prove']['task']): Promise<Tasks['prove']['result']> {
   const pool = openPool(auditUrl);
-  const proveRecord = await loadProveRecord();
+  const prover = await openProver(pool);
   const { rows } = await pool.query<{ id: string }>(
     `SELECT record_id AS id FROM ledger_records WHERE organization_id = $1 AND leaf_index IN (
        SELECT floor(random() * (SELECT max(leaf_index) FROM ledger_records WHERE organization_id = $1))::bigint FROM generate_series(1, $2)) ORDER BY random()`,
@@ -155,7 +155,7 @@ async function prove({ auditUrl, organizationId, count }: Tasks['prove']['task']
   const timesMs: number[] = [];
   for (const { id } of rows) {
     const begin = performance.now();
-    const { status } = await proveRecord(pool, organizationId, id);
+    const { status } = await prover.proveRecord(organizationId, id);
     if (status !== 'ok') throw new Error(`Record ${id} was not proved: ${status}.`);
     timesMs.push(performance.now() - begin);
   }

@@ -5,7 +5,7 @@ import pg from 'pg';
 import { AUDIT_MIGRATIONS, auditGrants } from '../migrations/index.ts';
 import { readGaps } from '../completeness/read-completeness.ts';
 import { LedgerTiles } from '../proofs/ledger-tiles.ts';
-import { proveRecord } from '../proofs/prove.ts';
+import { Prover } from '../proofs/prove.ts';
 import { openEra } from '../retire/eras.ts';
 import { queryLedger } from './query-ledger.ts';
 
@@ -80,7 +80,7 @@ describe('a query of the ledger', () => {
 
 describe('a look into the ledger', () => {
   const looks: [what: string, index: string, look: (pool: pg.Pool) => Promise<unknown>][] = [
-    ['for a record by its id', 'record_id_idx', (pool) => proveRecord(pool, ORGANIZATION, '5'.repeat(24))],
+    ['for a record by its id', 'record_id_idx', (pool) => new Prover(pool).proveRecord(ORGANIZATION, '5'.repeat(24))],
     ['for a tile of leaves', 'pkey', (pool) => new LedgerTiles(pool, ORGANIZATION).readTiles([{ level: 0, index: 3, width: 256 }])],
     ['for a bundle of records', 'pkey', (pool) => new LedgerTiles(pool, ORGANIZATION).readEntries(256, 512, 1_000)],
     ['for what is behind a writer’s number', 'writer_sequence_key', (pool) => readGaps(pool, 'a'.repeat(24), 39_000, 10)],

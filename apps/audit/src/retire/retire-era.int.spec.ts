@@ -7,7 +7,7 @@ import { startTestPostgres, type TestDatabase, type TestPostgres } from '@kms/te
 import pg from 'pg';
 import { readCompleteness } from '../completeness/read-completeness.ts';
 import { AUDIT_MIGRATIONS, auditGrants } from '../migrations/index.ts';
-import { proveExtension, proveRecord } from '../proofs/prove.ts';
+import { Prover } from '../proofs/prove.ts';
 import { serveTile } from '../proofs/serve-tile.ts';
 import { queryLedger } from '../query/query-ledger.ts';
 import { readWatermarks } from '../query/read-watermarks.ts';
@@ -150,20 +150,21 @@ describe('a retired era', () => {
 
   it('answers for a record that has left with the index from which on records are there, and proves the others', async () => {
     const gone = { status: 'retired', from: 512 };
-    const prove = (sequence: number) => proveRecord(pool, LARGE, WriterAndLedger.idOf(sequence));
+    const prover = new Prover(pool);
+    const prove = (sequence: number) => prover.proveRecord(LARGE, WriterAndLedger.idOf(sequence));
     expect([await prove(1), await prove(512)]).toEqual([gone, gone]);
     for (const sequence of [513, 600, 701, 750]) expect(await prove(sequence)).toMatchObject({ status: 'ok' });
-    expect(await proveRecord(pool, SMALL, WriterAndLedger.idOf(601))).toMatchObject({ status: 'ok' });
+    expect(await prover.proveRecord(SMALL, WriterAndLedger.idOf(601))).toMatchObject({ status: 'ok' });
     // Made later than anything that left: it never was there. In the other log nothing has left at all.
     expect(await prove(2_000)).toEqual({ status: 'unknown' });
-    expect(await proveRecord(pool, SMALL, WriterAndLedger.idOf(1))).toEqual({ status: 'unknown' });
+    expect(await prover.proveRecord(SMALL, WriterAndLedger.idOf(1))).toEqual({ status: 'unknown' });
 
     const bundle = (index: number, width: number) =>
       serveTile(pool, { organizationId: LARGE, level: 'entries', index, width, from: 0 }).then(({ status, ...rest }) =>
         'from' in rest ? { status, ...rest } : status,
       );
     expect([await bundle(0, 256), await bundle(1, 7), await bundle(2, 138)]).toEqual([gone, gone, 'ok']);
-    expect(await proveExtension(pool, LARGE, 3, 650)).toMatchObject({ status: 'ok' });
+    expect(await prover.proveExtension(LARGE, 3, 650)).toMatchObject({ status: 'ok' });
   });
 
   it('does not come back, from wherever its events come again', async () => {

@@ -9,7 +9,7 @@ import { startTestPostgres, type TestPostgres } from '@kms/testing';
 import fc from 'fast-check';
 import type pg from 'pg';
 import { AUDIT_MIGRATIONS, auditGrants } from '../migrations/index.ts';
-import { proveExtension, proveRecord } from '../proofs/prove.ts';
+import { Prover } from '../proofs/prove.ts';
 import { serveTile } from '../proofs/serve-tile.ts';
 import { queryLedger } from '../query/query-ledger.ts';
 import { openEra } from './eras.ts';
@@ -61,13 +61,16 @@ class Pair {
   readonly logs = ORGANIZATIONS.map((id) => new NeverRetired(id));
   #era = 0;
   #oldest = 0;
+  readonly #prover: Prover;
 
   constructor(
     readonly ledger: WriterAndLedger,
     readonly pool: pg.Pool,
     readonly owners: pg.Pool,
     readonly ownerUrl: string,
-  ) {}
+  ) {
+    this.#prover = new Prover(pool);
+  }
 
   async take(step: Step): Promise<void> {
     if (step.step === 'append') {
@@ -101,12 +104,12 @@ class Pair {
       expect(reply).toMatchObject({ value: { count: size - gone } });
       for (const pick of size === 0 ? [] : picks) {
         const index = pick % size;
-        const proof = await proveRecord(this.pool, organizationId, parseEvent(records[index] as Buffer).id);
+        const proof = await this.#prover.proveRecord(organizationId, parseEvent(records[index] as Buffer).id);
         const inclusion = { record: records[index]?.toString('base64'), index, proof: base64(await proveInclusion(own, index, size)) };
         expect(proof).toMatchObject(index < gone ? { status: 'retired', from: gone } : { status: 'ok', value: inclusion });
         const [from, to] = [index + 1, size - (pick % (size - index))];
         const extension = { from, to, proof: base64(await proveConsistency(own, from, to)) };
-        expect(await proveExtension(this.pool, organizationId, from, to)).toEqual({ status: 'ok', value: extension });
+        expect(await this.#prover.proveExtension(organizationId, from, to)).toEqual({ status: 'ok', value: extension });
       }
     }
   }
