@@ -5,7 +5,7 @@ import { loadConfiguration, runService } from '@kms/platform';
 import { assertServiceSchema } from '@kms/postgres';
 import { ErrorsToTransport, FramesServer, observeCalls } from '@kms/rpc';
 import { NestFactory } from '@nestjs/core';
-import * as migrations from './migrations/index.ts';
+import { VAULT_MIGRATIONS } from './migrations/index.ts';
 import { revealSecret } from './reveal/reveal-secret.ts';
 import { VaultConfiguration } from './vault.config.ts';
 import { assembleVault } from './vault.module.ts';
@@ -13,7 +13,7 @@ import { assembleVault } from './vault.module.ts';
 await runService('vault', async (logger, _fail, monitor) => {
   const configuration = loadConfiguration(VaultConfiguration, process.env);
   await monitor.listen(configuration);
-  await assertServiceSchema(configuration.DATABASE_URL, [migrations.Initial1764000000000]);
+  await assertServiceSchema(configuration.DATABASE_URL, VAULT_MIGRATIONS);
   const parts = await assembleVault(configuration, kafkaConnection(process.env), logger, monitor);
   const { RPC_HOST: host, RPC_PORT: port, RPC_SECRET: secret } = configuration;
   const strategy = new FramesServer({ host, port, secret, logger, onCall: observeCalls(monitor.metrics), tracer: monitor.tracer });

@@ -1,4 +1,4 @@
 import { runMigrations } from '@kms/postgres';
-import { Initial1764000000000, vaultGrants } from './migrations/index.ts';
+import { VAULT_MIGRATIONS, vaultGrants } from './migrations/index.ts';
 
-await runMigrations('vault', { migrations: [Initial1764000000000], grants: vaultGrants });
+await runMigrations('vault', { migrations: VAULT_MIGRATIONS, grants: vaultGrants });

@@ -7,7 +7,7 @@ import { createPool, migrate, PostgresJournalStore, withClient } from '@kms/post
 import { startTestPostgres, waitFor, type TestDatabase, type TestPostgres } from '@kms/testing';
 import type pg from 'pg';
 import { KeyRing } from './keys/key-ring.ts';
-import { Initial1764000000000, vaultGrants } from './migrations/index.ts';
+import { VAULT_MIGRATIONS, vaultGrants } from './migrations/index.ts';
 import { RecordCache } from './reveal/record-cache.ts';
 import { revealSecret } from './reveal/reveal-secret.ts';
 import { ChangeEntry } from './write/change-entry.ts';
@@ -65,7 +65,7 @@ afterAll(() => postgres.stop());
 
 beforeEach(async () => {
   database = await postgres.createDatabase();
-  await migrate({ ...database, migrations: [Initial1764000000000], grants: vaultGrants });
+  await migrate({ ...database, migrations: VAULT_MIGRATIONS, grants: vaultGrants });
   pool = createPool(database.serviceUrl, () => undefined);
   const fenceTable = { table: 'entries', key: 'id', revision: 'revision' };
   journal = new Journal({ store: new PostgresJournalStore({ url: database.serviceUrl, nextId, fenceTable }) });

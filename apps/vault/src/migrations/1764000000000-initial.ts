@@ -1,4 +1,4 @@
-import { DROP_JOURNAL_SCHEMA, JOURNAL_SCHEMA, journalGrants } from '@kms/postgres';
+import { DROP_JOURNAL_SCHEMA, JOURNAL_SCHEMA } from '@kms/postgres';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 const TABLES: readonly string[] = [
@@ -59,12 +59,3 @@ export class Initial1764000000000 implements MigrationInterface {
     for (const statement of DROP_JOURNAL_SCHEMA) await runner.query(statement);
   }
 }
-
-/** What the vault's role may do, and no more. */
-export const vaultGrants = (role: string): readonly string[] => [
-  ...journalGrants(role),
-  `GRANT SELECT, INSERT, UPDATE ON entries TO ${role}`,
-  `GRANT SELECT, INSERT ON entry_versions TO ${role}`,
-  `GRANT SELECT, INSERT, UPDATE (wraps, retired_at) ON organization_keys TO ${role}`,
-  `GRANT SELECT, INSERT ON sealed_contents TO ${role}`,
-];

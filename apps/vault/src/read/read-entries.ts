@@ -19,13 +19,16 @@ export class ReadEntries {
 
   /** One page of the inventory, oldest first. */
   async list({ organizationId, environment, size, page }: ListRequest): Promise<ListReply> {
-    const condition = 'WHERE organization_id = $1 AND environment = $2 AND deleted_at IS NULL';
-    const counted = await this.pool.query<{ count: string }>(`SELECT count(*) FROM entries ${condition}`, [organizationId, environment]);
+    const counted = await this.pool.query<{ count: string }>(
+      'SELECT entries AS count FROM entry_counts WHERE organization_id = $1 AND environment = $2',
+      [organizationId, environment],
+    );
     const { rows } = await this.pool.query<{ id: string; name: string; handler: string }>(
-      `SELECT id, name, handler FROM entries ${condition} ORDER BY id LIMIT $3 OFFSET $4`,
+      `SELECT id, name, handler FROM entries WHERE organization_id = $1 AND environment = $2 AND deleted_at IS NULL
+       ORDER BY id LIMIT $3 OFFSET $4`,
       [organizationId, environment, size, (page - 1) * size],
     );
-    return { status: 'ok', value: { count: Number(counted.rows[0]?.count), elements: rows } };
+    return { status: 'ok', value: { count: Number(counted.rows[0]?.count ?? 0), elements: rows } };
   }
 
   async #find({ organizationId, environment, handler }: PolicyRequest): Promise<Entry | null> {

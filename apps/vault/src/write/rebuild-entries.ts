@@ -33,13 +33,37 @@ async function rebuildEntries(pool: pg.Pool): Promise<Map<string, Whole>> {
   return entries;
 }
 
-/** The ids of entries whose stored state is not what the journal says, or that only one of the two knows. */
+/**
+ * The ids of entries whose stored state is not what the journal says, or that only one of the two knows, and the organizations and environments of
+ * which another number of entries is stored.
+ */
 export async function findDifferences(pool: pg.Pool): Promise<string[]> {
   const rebuilt = await rebuildEntries(pool);
+  return [...(await findDifferentEntries(pool, rebuilt)), ...(await findDifferentCounts(pool, rebuilt))];
+}
+
+async function findDifferentEntries(pool: pg.Pool, rebuilt: ReadonlyMap<string, Whole>): Promise<string[]> {
   const { rows } = await pool.query<EntryRow & { versions: EntryVersion[] }>(STORED);
   const stored = new Map(rows.map((row) => [row.id, toWhole(row)]));
   const ids = new Set([...rebuilt.keys(), ...stored.keys()]);
   return [...ids].filter((id) => canonical(rebuilt.get(id)) !== canonical(stored.get(id))).sort();
+}
+
+async function findDifferentCounts(pool: pg.Pool, rebuilt: ReadonlyMap<string, Whole>): Promise<string[]> {
+  const counted = new Map<string, number>();
+  for (const { organizationId, environment, deletedAt } of rebuilt.values()) {
+    const place = `${organizationId}/${environment}`;
+    counted.set(place, (counted.get(place) ?? 0) + (deletedAt === null ? 1 : 0));
+  }
+  const { rows } = await pool.query<{ place: string; entries: number }>(
+    `SELECT organization_id || '/' || environment AS place, entries::float8 AS entries FROM entry_counts`,
+  );
+  const stored = new Map(rows.map(({ place, entries }) => [place, entries]));
+  const places = new Set([...counted.keys(), ...stored.keys()]);
+  return [...places]
+    .filter((place) => (counted.get(place) ?? 0) !== (stored.get(place) ?? 0))
+    .sort()
+    .map((place) => `the number of entries of ${place}`);
 }
 
 const toWhole = (row: EntryRow & { versions: EntryVersion[] }): Whole => ({
