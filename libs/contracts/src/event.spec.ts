@@ -2,9 +2,11 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import {
   auditData,
+  AuditEvent,
   createIdGenerator,
   CreateEntryBody,
   EventFormatError,
+  isUsualEvent,
   MAX_EVENT_BYTES,
   organizationOf,
   parseEvent,
@@ -25,6 +27,14 @@ function bytesOf(data: Partial<AuditData>): Buffer {
     data: auditData({ organizationId: ID, action: 'reveal', outcome: 'success', ...data }),
   });
   return Buffer.from(place(position));
+}
+
+function jsonOr(text: string, otherwise: unknown): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return otherwise;
+  }
 }
 
 describe('an event', () => {
@@ -50,6 +60,26 @@ describe('an event', () => {
     ['an organization that is no id', bytesOf({ organizationId: 'x' })],
   ])('is not %s', (_name, bytes) => {
     expect(() => parseEvent(bytes)).toThrow(EventFormatError);
+  });
+
+  it('is what the schema takes and as that reads it, in the spelling that is most common too', () => {
+    const whole = bytesOf({ environment: 'production', handler: 'a', version: 3, userAgent: 'curl/8' }).toString();
+    const taken = { bySchema: 0, usual: 0 };
+    const put = fc.constantFrom('', ...'"\\{}:,0129azTZ-.\u007f\u00e9\n');
+    fc.assert(
+      fc.property(fc.nat(whole.length - 1), fc.nat(2), put, (at, cut, mark) => {
+        const text = whole.slice(0, at) + mark + whole.slice(at + cut);
+        const bytes = Buffer.from(text);
+        const { success, data } = AuditEvent.safeParse(jsonOr(text, null));
+        taken.bySchema += Number(success);
+        taken.usual += Number(isUsualEvent(text));
+        if (success) expect(parseEvent(bytes)).toEqual(data);
+        else expect(() => parseEvent(bytes)).toThrow(EventFormatError);
+      }),
+      { numRuns: 5_000 },
+    );
+    expect(taken.usual).toBeGreaterThan(200);
+    expect(taken.bySchema).toBeGreaterThan(taken.usual);
   });
 
   it('states the hash before it, wherever that member stands and whatever looks like it', () => {

@@ -189,25 +189,6 @@ export class EventFormatError extends Error {
   override readonly name = 'EventFormatError';
 }
 
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/**
- * Reads an event's bytes strictly: valid UTF-8, JSON, the schema and nothing else. Throws {@link EventFormatError} with one
- * sentence that names what is wrong, and never quotes a value.
- */
-export function parseEvent(bytes: Uint8Array): AuditEvent {
-  let value: unknown;
-  try {
-    value = JSON.parse(strictUtf8.decode(bytes));
-  } catch (cause) {
-    throw new EventFormatError('The message is not JSON in UTF-8.', { cause });
-  }
-  const result = AuditEvent.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new EventFormatError(`The event's member ${issue?.path.join('.') || '(root)'} is not valid: ${issue?.code ?? 'unknown'}.`);
-}
-
 const ORGANIZATION_MEMBER = '"organizationId":"';
 
 /**

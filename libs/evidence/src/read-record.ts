@@ -1,4 +1,4 @@
-import { Action, Environment, EVENT_TYPES, EventFormatError, MAX_USER_AGENT_BYTES, Outcome, parseEvent } from '@kms/contracts';
+import { EventFormatError, isUsualEvent, parseEvent } from '@kms/contracts';
 
 /** What the checks of a log need of a record. */
 export interface RecordFacts {
@@ -10,38 +10,11 @@ export interface RecordFacts {
   readonly previousHash: Uint8Array;
 }
 
-const ID = '[0-9a-f]{24}';
-const COUNT = '[1-9][0-9]{0,14}';
-/** A JSON string of printable ASCII without escapes: its text is its bytes. */
-const PLAIN = '"[ !#-[\\]-~]*"';
-const TIME =
-  '[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)' +
-  'T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]+)?Z';
-const oneOf = (texts: readonly string[]) => `(?:${texts.map((text) => text.replaceAll('.', '\\.')).join('|')})`;
-const orNull = (value: string) => `(?:null|${value})`;
-const ACTION = `"action":"${oneOf(Action.options)}"`;
-const OUTCOME = `"outcome":"${oneOf(Outcome.options)}"`;
-const REASON = `"reason":${orNull(PLAIN)}`;
-
 const HEAD = '{"specversion":"1.0","id":"';
 const ORGANIZATION = '"organizationId":"';
-const WRITER = '"writer":"';
 const SEQUENCE = '","sequence":"';
 const PREVIOUS = '","previoushash":"';
 
-/**
- * The events that the services write most, in the one spelling that they write them in. Whatever this takes, `parseEvent` takes too, with the
- * same facts (a test holds the two together); the other way round it need not be, and does not: the rest is left to `parseEvent`.
- */
-const USUAL = new RegExp(
-  `^\\{"specversion":"1\\.0","id":"${ID}","source":"/(?:gateway|vault|audit)","type":"${oneOf(EVENT_TYPES)}",` +
-    `(?:"subject":"[ !#-[\\]-~]+",)?"time":"${TIME}","datacontenttype":"application/json","data":\\{` +
-    `${ORGANIZATION}${ID}","environment":${orNull(`"${oneOf(Environment.options)}"`)},"apiKeyId":${orNull(`"${ID}"`)},` +
-    `"apiKeyName":${orNull(PLAIN)},"address":${orNull(PLAIN)},"userAgent":${orNull(`"[ !#-[\\]-~]{0,${MAX_USER_AGENT_BYTES}}"`)},` +
-    `"requestId":${orNull(PLAIN)},"entryId":${orNull(`"${ID}"`)},"handler":${orNull(PLAIN)},"version":${orNull(COUNT)},` +
-    `"revision":${orNull(COUNT)},(?:${ACTION},${OUTCOME},${REASON}|${REASON},(?:${ACTION},${OUTCOME}|${OUTCOME},${ACTION}))\\},` +
-    `${WRITER}${ID}${SEQUENCE}[0-9]{16}${PREVIOUS}[0-9a-f]{64}"\\}$`,
-);
 const ID_DIGITS = 24;
 /** From a usual record's end: where its previous hash, its sequence and its writer begin. */
 const TO_PREVIOUS = 64 + '"}'.length;
@@ -61,7 +34,7 @@ export function readRecord(bytes: Uint8Array): RecordFacts {
  */
 export function readUsual(bytes: Uint8Array): RecordFacts | null {
   const text = utf8.decode(bytes);
-  if (!USUAL.test(text)) return null;
+  if (!isUsualEvent(text)) return null;
   const end = text.length;
   const organization = text.indexOf(ORGANIZATION, HEAD.length) + ORGANIZATION.length;
   return {

@@ -105,6 +105,28 @@ describe('the ledger', () => {
     expect(rows).toEqual([{ bytes, leaf_hash: leaf }]);
   });
 
+  it('has what a record is looked up by as the event says it, whatever characters are in it', async () => {
+    const handlers = [null, 'NULL', 'null', '{a,"b"}', 'back\\slash', ' ', '€,'];
+    const outcomes = ['success', 'denied', 'error'] as const;
+    const facts = handlers.map((handler, at) => ({
+      handler,
+      apiKeyId: at % 2 === 0 ? null : 'c'.repeat(24),
+      address: at % 3 === 0 ? null : '2001:db8::7',
+      outcome: outcomes[at % 3] ?? 'error',
+    }));
+    await append(...facts.map((data, at) => value(at + 1, data)));
+    const { rows } = await pool.query(
+      `SELECT handler, api_key_id AS "apiKeyId", host(address) AS address, outcome, writer, sequence::int, record_id AS id, time
+       FROM ledger_records ORDER BY leaf_index`,
+    );
+    expect(rows).toEqual(
+      facts.map((data, at) => {
+        const id = (at + 1).toString(16).padStart(24, '0');
+        return { ...data, writer: WRITER, sequence: at + 1, id, time: new Date(1_764_000_000_000 + at + 1) };
+      }),
+    );
+  });
+
   it('extends one tree for each organization, whatever the batches', async () => {
     const events = Array.from({ length: 600 }, (_, index) => value(index + 1));
     for (const end of [1, 2, 300, 511, 512, 600]) await append(...events.slice(0, end));

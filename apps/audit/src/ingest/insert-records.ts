@@ -4,16 +4,26 @@ import type pg from 'pg';
 import type { Leaf } from '../domain/classify.ts';
 import { extendTree, readHead } from './extend-tree.ts';
 
+type Value = string | number | null;
+
+/**
+ * An array as PostgreSQL reads it, of numbers and of texts that need no quotes there, such as ids: pg would look at each of them twice for
+ * characters that do. `NULL` MUST be none of the texts.
+ */
+const unquoted = (values: readonly Value[]): string => `{${values.map((value) => value ?? 'NULL').join(',')}}`;
+/** For any texts. */
+const quoted = (values: readonly Value[]) => values;
+
 /** What a record is looked up by, each column as one array. */
-const COLUMNS: readonly [name: string, type: string, of: (leaf: Leaf) => unknown][] = [
-  ['writer', 'text', ({ event }) => event.writer],
-  ['sequence', 'bigint', ({ event }) => Number(event.sequence)],
-  ['record_id', 'text', ({ event }) => event.id],
-  ['time', 'timestamptz', ({ event }) => event.time],
-  ['handler', 'text', ({ event }) => event.data.handler],
-  ['outcome', 'text', ({ event }) => event.data.outcome],
-  ['api_key_id', 'text', ({ event }) => event.data.apiKeyId],
-  ['address', 'inet', ({ event }) => event.data.address],
+const COLUMNS: readonly [name: string, type: string, of: (leaf: Leaf) => Value, array: (values: readonly Value[]) => unknown][] = [
+  ['writer', 'text', ({ event }) => event.writer, unquoted],
+  ['sequence', 'bigint', ({ event }) => Number(event.sequence), unquoted],
+  ['record_id', 'text', ({ event }) => event.id, unquoted],
+  ['time', 'timestamptz', ({ event }) => event.time, unquoted],
+  ['handler', 'text', ({ event }) => event.data.handler, quoted],
+  ['outcome', 'text', ({ event }) => event.data.outcome, unquoted],
+  ['api_key_id', 'text', ({ event }) => event.data.apiKeyId, unquoted],
+  ['address', 'inet', ({ event }) => event.data.address, quoted],
 ];
 
 const NAMES = COLUMNS.map(([name]) => name).join(', ');
@@ -44,9 +54,9 @@ export async function insertRecords(client: pg.ClientBase, organizationId: Id, l
       size,
       Buffer.concat(leaves.map(({ bytes }) => bytes)),
       Buffer.concat(hashes),
-      starts,
-      lengths,
-      ...COLUMNS.map(([, , of]) => leaves.map(of)),
+      unquoted(starts),
+      unquoted(lengths),
+      ...COLUMNS.map(([, , of, array]) => array(leaves.map(of))),
     ],
   });
   await extendTree(client, organizationId, head, hashes);
