@@ -97,6 +97,17 @@ describe('the log key at rest', () => {
       await expect(open(provider, lines.join('\n'))).rejects.toThrow(DAMAGED);
   });
 
+  it('is wrapped for its own place among the lines', async () => {
+    const lines = (await wrapped()).trim().split('\n');
+    const publicKeys = lines.map((line) => line.split(' ')[1] as string);
+    for (const [index, line] of lines.entries())
+      for (const place of [1, 2]) {
+        const unwrapping = provider.unwrap(Buffer.from(line.split(' ')[2] as string, 'base64'), { purpose: 'log-key', publicKeys, place });
+        if (place === index + 1) expect(Buffer.from(await unwrapping)).toEqual(Buffer.alloc(32, place));
+        else await expect(unwrapping).rejects.toThrow();
+      }
+  });
+
   it.each(['', 'nothing', 'PRIVATE+KEY+x'])('is refused where its file holds %j', async (text) => {
     writeFileSync(file, text);
     await expect(open()).rejects.toThrow('The log key is damaged, or is none: it is neither wrapped nor a signer key.');

@@ -238,6 +238,15 @@ describe('an era is not retired, and everything stays as it was,', () => {
     await expectRefused(0, /^Writer a{24} is not known to be complete up to event 512, which would leave, but up to 0: /);
   });
 
+  it('while some of its leaves are under no checkpoint', async () => {
+    await ledger.append(LARGE, 300);
+    await ledger.sign();
+    await ledger.append(LARGE, 300);
+    await asOwner(openEra);
+    await ledger.checkChains();
+    await expectRefused(0, /^Records of 1{24} are under no checkpoint yet \(512 are to leave, 300 are signed\)/);
+  });
+
   it('while an event of a writer is missing', async () => {
     const [first, ...others] = ledger.make(LARGE, 300);
     await ledger.send(LARGE, others);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { buildBlock, GENESIS, splitBlock, type Block } from '@kms/journal';
+import { buildBlock, chainHash, GENESIS, splitBlock, type Block } from '@kms/journal';
 import { auditData, parseEvent, prepareEvent } from '@kms/contracts';
 import { CompactRange, openCheckpoint, SHA256_TREE, type NodeId } from '@kms/merkle';
 import fc from 'fast-check';
@@ -15,19 +15,20 @@ async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
   yield* items;
 }
 
+const revealed = (id: string) =>
+  prepareEvent({
+    id,
+    source: '/vault',
+    type: 'kms.secret.revealed.v1',
+    time: '2026-01-01T00:00:00.000Z',
+    data: auditData({ organizationId: ORGANIZATION, action: 'reveal', outcome: 'success', address: '2001:db8::1' }),
+  });
+
 /** A writer's blocks, each of as many events as is told. */
 function journalOf(sizes: readonly number[]): Block[] {
   let head = { sequence: 0, hash: GENESIS };
   return sizes.map((size) => {
-    const events = Array.from({ length: size }, (_, index) =>
-      prepareEvent({
-        id: (head.sequence + index + 1).toString(16).padStart(24, '0'),
-        source: '/vault',
-        type: 'kms.secret.revealed.v1',
-        time: '2026-01-01T00:00:00.000Z',
-        data: auditData({ organizationId: ORGANIZATION, action: 'reveal', outcome: 'success', address: '2001:db8::1' }),
-      }),
-    );
+    const events = Array.from({ length: size }, (_, index) => revealed((head.sequence + index + 1).toString(16).padStart(24, '0')));
     const { block } = buildBlock(WRITER, head, events);
     head = { sequence: block.lastSequence, hash: block.hash };
     return block;
@@ -87,6 +88,61 @@ describe('a writer’s journal against the ledger', () => {
   });
 });
 
+/** A block whose chain hash is that of its events, whatever they say of themselves. */
+function blockOf(...events: Buffer[]): Block {
+  const framed = events.flatMap((bytes) => [Buffer.of(0, 0, bytes.length >> 8, bytes.length & 0xff), bytes]);
+  const hash = events.reduce((previous, bytes) => chainHash(previous, bytes), GENESIS);
+  return { writer: WRITER, firstSequence: 1, lastSequence: events.length, events: Buffer.concat(framed), hash };
+}
+
+const eventAt = (sequence: number, previous: Buffer) =>
+  Buffer.from(revealed('1'.repeat(24))({ writer: WRITER, sequence, previousHash: previous.toString('hex') }));
+
+describe('what is wrong with a writer', () => {
+  const first = eventAt(1, GENESIS);
+  const afterFirst = chainHash(GENESIS, first);
+  const check = (blocks: Block[], records: WriterRecord[] = recordsOf(blocks), through = total(blocks)) =>
+    checkWriter(WRITER, each(blocks), each(records), through, NOTHING_RETIRED);
+
+  it.each<[what: string, checked: () => Promise<unknown>, sentence: string]>([
+    [
+      'a journal without a block',
+      () => check(journalOf([3, 2, 1]).filter((_, at) => at !== 1)),
+      `The journal of writer ${WRITER} has no block with number 4.`,
+    ],
+    [
+      'a journal without its end, as the ledger is',
+      () => check(journalOf([3, 2]).slice(0, 1), recordsOf(journalOf([3])), 5),
+      `The journal of writer ${WRITER} ended at 5 and ends at 3 now.`,
+    ],
+    [
+      'an event that has another number',
+      () => check([blockOf(first, eventAt(3, afterFirst))]),
+      `Event ${WRITER}/2 is in the journal under a number that it does not have.`,
+    ],
+    [
+      'an event that follows another one',
+      () => check([blockOf(first, eventAt(2, GENESIS))]),
+      `Event ${WRITER}/2 does not continue its writer’s chain in the journal.`,
+    ],
+    [
+      'a record that is there twice',
+      () =>
+        check(
+          journalOf([3]),
+          recordsOf(journalOf([3])).flatMap((record) => (record.sequence === 2 ? [record, record] : [record])),
+        ),
+      `Event ${WRITER}/2 is in the ledger twice.`,
+    ],
+  ])('is said: %s', async (_what, checked, sentence) => {
+    await expect(checked()).rejects.toMatchObject({ name: 'BadEvidence', message: sentence });
+  });
+
+  it('is nothing where all is as it must be', async () => {
+    expect(await check([blockOf(first, eventAt(2, afterFirst))])).toBe(2);
+  });
+});
+
 interface Stored {
   records: LogRecord[];
   heads: { size: number; edge: Buffer }[];
@@ -137,13 +193,26 @@ const sourcesOf = ({ records, heads, nodes, checkpoints }: Stored): LogSources =
 const open = (note: Buffer) => openCheckpoint(note, policyOf(ORGANIZATION)).checkpoint;
 const flip = (bytes: Buffer) => Buffer.from(bytes.map((byte, at) => (at === 5 ? byte ^ 1 : byte)));
 
+type Fault = [what: string, change: (stored: Stored) => void, expected: RegExp];
+/** Each column that repeats what the bytes say, with something else in it. */
+const COLUMNS: [column: string, changed: Partial<LogRecord>][] = [
+  ['writer', { writer: writerId(2) }],
+  ['sequence', { sequence: 9 }],
+  ['record id', { recordId: 'f'.repeat(24) }],
+  ['time', { time: 1 }],
+  ['handler', { handler: 'other' }],
+  ['outcome', { outcome: 'denied' }],
+  ['API key', { apiKeyId: 'f'.repeat(24) }],
+  ['address', { address: '2001:db8::2' }],
+];
+
 describe('an organization’s log', () => {
   it.each([0, 1, 3, 20, 255, 256, 520])('of %i records is in order', async (size) => {
     const { records, checkpoints } = await checkLog(ORGANIZATION, sourcesOf(await logOf(size)), open);
     expect([records, checkpoints > 0]).toEqual([size, size > 0]);
   });
 
-  const faults: [what: string, change: (stored: Stored) => void, expected: RegExp][] = [
+  const faults: Fault[] = [
     [
       'changed bytes',
       ({ records }) => (records[7] = { ...(records[7] as LogRecord), bytes: flip((records[7] as LogRecord).bytes) }),
@@ -188,10 +257,15 @@ describe('an organization’s log', () => {
       /under a size that it does not have/,
     ],
     [
-      'a column that does not fit',
-      ({ records }) => (records[7] = { ...(records[7] as LogRecord), handler: 'other' }),
-      /^Record 7 .* handler that is not the one/,
+      'a checkpoint of more records than there are',
+      ({ checkpoints }) => checkpoints.push({ size: 600, note: checkpoints[0]?.note as Buffer }),
+      /^There is a checkpoint of .* at 600, and the ledger ends at 520/,
     ],
+    ...COLUMNS.map(([column, changed]): Fault => [
+      `a ${column} that does not fit`,
+      ({ records }) => (records[7] = { ...(records[7] as LogRecord), ...changed }),
+      new RegExp(`^Record 7 .* ${column} that is not the one`),
+    ]),
     [
       'a record of another organization',
       ({ records }) => (records[7] = strange(records[7] as LogRecord)),
@@ -226,11 +300,12 @@ describe('a record that no journal committed', () => {
     offset: '7',
     sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
   };
-  const record = (parkedMember: object | undefined): UncommittedRecord => {
+  const record = (parkedMember: object | undefined, others: Partial<Parameters<typeof prepareEvent>[0]> = {}): UncommittedRecord => {
     const place = prepareEvent({
       id: '1'.repeat(24),
       source: '/audit',
       type: 'kms.message.parked.v1',
+      ...others,
       time: '2026-01-01T00:00:00.000Z',
       data: {
         ...auditData({ organizationId: ORGANIZATION, action: 'park', outcome: 'error' }),
@@ -254,6 +329,8 @@ describe('a record that no journal committed', () => {
   it('is a parked message with its bytes beside it, or it is foreign', () => {
     expect(() => requireParked(record(parked))).not.toThrow();
     expect(() => requireParked(record(undefined))).toThrow(/never committed/);
+    for (const other of [{ source: '/vault' }, { type: 'kms.secret.revealed.v1' }] as const)
+      expect(() => requireParked(record(parked, other))).toThrow(/never committed/);
     expect(() => requireParked({ ...record(parked), topic: null })).toThrow(/is not kept/);
     for (const other of [{ partition: 2 }, { offset: '8' }, { value: Buffer.from('x') }, { topic: 'other' }])
       expect(() => requireParked({ ...record(parked), ...other })).toThrow(/is not of the parked message/);
