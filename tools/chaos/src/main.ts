@@ -8,7 +8,7 @@ import { runChaos, type ChaosResult, type ChaosSettings } from './run.ts';
 const HELP = `Strikes a suite of its own with faults under load, and checks that no record is lost, doubled or changed.
 
   npm run chaos -- [--minutes 5 | --counts | --strikes <n>] [--seed 7] [--brokers stand-in|1|3] [--instances 2] [--rate 200]
-                   [--only <part of a name>]... [--keep]
+                   [--only <name or part of one>]... [--keep]
 
 --minutes n  faults in random order; each strikes at least once.
 --counts     one fault after the other, each as often as its own count says: hours for all of them, so choose some with --only.

@@ -1,10 +1,26 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Fault } from './fault.ts';
-import { fromSeed, judgeStrike, order } from './run.ts';
+import { chosen, fromSeed, judgeStrike, order } from './run.ts';
 
 const fault = (name: string, count: number): Fault => ({ name, count, lacks: () => null, strike: async () => undefined, mayRefuse: false });
 const FAULTS = [fault('a', 3), fault('b', 1), fault('c', 2)];
 const names = (strikes: Iterable<Fault>) => [...strikes].map(({ name }) => name);
+
+describe('faults', () => {
+  it.each([
+    [['kill'], ['kill a', 'kill a at b', 'kill c']],
+    [['kill a'], ['kill a']],
+    [
+      ['at b', 'kill c'],
+      ['kill a at b', 'kill c'],
+    ],
+    [['none'], []],
+    [undefined, ['kill a', 'kill a at b', 'kill c', 'end']],
+  ])('are chosen by a whole name or by a part of names: %j', (only, expected) => {
+    const faults = ['kill a', 'kill a at b', 'kill c', 'end'].map((name) => fault(name, 1));
+    expect(names(chosen(faults, only))).toEqual(expected);
+  });
+});
 
 describe('strikes', () => {
   it('by the counts come one fault after the other, as often as each says', () => {

@@ -18,7 +18,7 @@ export interface ChaosSettings extends Omit<SystemSettings, 'equipment'> {
    * as the fault's own count says, or `each` times, one fault after the other.
    */
   plan: { kind: 'duration'; durationMs: number } | { kind: 'counts'; each: number | null };
-  /** Only the faults whose names have one of these in them; all without. */
+  /** Only the faults that have one of these names, or where none has it, the name in theirs; all without. */
   only?: readonly string[];
   /** Called once the system is at rest, before what is left of the run is compared: a test spoils something here. */
   beforeComparing?: (system: System) => Promise<void>;
@@ -53,7 +53,7 @@ const QUIET_MS = 3_000;
 
 /** Runs a system under load while faults strike it, then lets it come to rest and checks that nothing is lost. */
 export async function runChaos(settings: ChaosSettings): Promise<ChaosResult> {
-  const faults = FAULTS.filter(({ name }) => settings.only?.some((part) => name.includes(part)) ?? true);
+  const faults = chosen(FAULTS, settings.only);
   if (faults.length === 0) throw new StartupError('There is no such fault.');
   const system = await System.start({ ...settings, equipment: faults.flatMap(({ needs }) => needs ?? []) });
   try {
@@ -218,6 +218,13 @@ export function judgeStrike(
 }
 
 const seconds = (milliseconds: number) => (milliseconds / 1_000).toFixed(1);
+
+/** The faults that have one of the names, or where none has it, the name in theirs; all of them without names. */
+export function chosen(faults: readonly Fault[], only?: readonly string[]): readonly Fault[] {
+  if (only === undefined) return faults;
+  const isOne = new Set(faults.map(({ name }) => name));
+  return faults.filter(({ name }) => only.some((part) => (isOne.has(part) ? name === part : name.includes(part))));
+}
 
 /** The faults in the order in which they strike. */
 export function* order(
