@@ -115,27 +115,6 @@ describe('a proof', () => {
     expect(observed.take()).toEqual(['read-published']);
     await pool.end();
   });
-
-  it('is planned once, not each time', async () => {
-    const { pool, ledger, append, serviceUrl } = await openLedger('a'.repeat(24));
-    // Proofs of as many tiles as a prover that keeps none would read: each by another one.
-    await append(256 * 40);
-    await ledger.sign();
-    const single = createPool(serviceUrl, () => undefined, 1);
-    for (let tile = 0; tile < 20; tile += 1) {
-      expect(await new Prover(single).proveRecord(ORGANIZATION, idOf(tile * 256))).toMatchObject({ status: 'ok' });
-    }
-    const { rows } = await single.query<{ name: string; custom: number; generic: number }>(
-      'SELECT name, custom_plans::int AS custom, generic_plans::int AS generic FROM pg_prepared_statements',
-    );
-    for (const name of ['prove-by-id', 'read-leaves', 'read-nodes']) {
-      const { custom = 0, generic = 0 } = rows.find((row) => row.name === name) ?? {};
-      // PostgreSQL makes five plans before it compares.
-      expect([name, custom, generic]).toEqual([name, 5, 15]);
-    }
-    await single.end();
-    await pool.end();
-  });
 });
 
 describe('what is kept of a tree', () => {

@@ -96,4 +96,16 @@ describe('a look into the ledger', () => {
       for (let era = 0; era < ERAS; era += 1) expect(plan).toMatch(new RegExp(`ledger_records_${era}_${index}`));
     });
   });
+
+  it('for a tile of whatever width is planned once, not each time', async () => {
+    await withClient(database.serviceUrl, async (client) => {
+      const tiles = new LedgerTiles(client as unknown as pg.Pool, ORGANIZATION);
+      for (let index = 0; index < 20; index += 1) expect(await tiles.readTiles([{ level: 0, index, width: 3 }])).toHaveLength(1);
+      const { rows } = await client.query(
+        "SELECT custom_plans::int AS custom, generic_plans::int AS generic FROM pg_prepared_statements WHERE name = 'read-leaves'",
+      );
+      // PostgreSQL makes five plans before it compares.
+      expect(rows).toEqual([{ custom: 5, generic: 15 }]);
+    });
+  });
 });
