@@ -19,9 +19,15 @@ export class LagWatch {
   }
 
   start(): void {
+    let isLooking = false;
     this.#timer = setInterval(() => {
+      // One at a time: on a machine that has no time for them they would queue up, and the last be answered minutes after the end.
+      if (isLooking) return;
+      isLooking = true;
       // A database that is down cannot be asked: the age of the last answer counts.
-      this.#round = this.#round.then(() => this.#look()).catch(() => undefined);
+      this.#round = this.#look()
+        .catch(() => undefined)
+        .finally(() => (isLooking = false));
     }, EVERY_MS);
   }
 
