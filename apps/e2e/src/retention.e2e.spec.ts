@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createSdk, type Sdk } from '@kms/sdk';
+import { createSdk, KmsError, type Sdk } from '@kms/sdk';
 import { waitFor } from '@kms/testing';
 import pg from 'pg';
 import { ROOT, Suite } from './suite.ts';
@@ -58,9 +58,15 @@ async function untilSigned(): Promise<number> {
   const { audit } = sdk;
   const records = await suite.count('');
   return waitFor('a checkpoint', async () => {
-    const { size } = await audit.checkpoint();
+    const size = await audit.checkpoint().then((checkpoint) => checkpoint.size, noneYet);
     return size >= records ? size : null;
   });
+}
+
+/** The size of a log that has no checkpoint yet. */
+function noneYet(error: unknown): number {
+  if (error instanceof KmsError && error.status === 404) return 0;
+  throw error;
 }
 
 async function reveal(times: number): Promise<string[]> {
