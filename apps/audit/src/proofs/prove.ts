@@ -21,12 +21,14 @@ import { readRetired, type Retired } from '../retire/read-retired.ts';
 import { KeptTiles } from './kept-tiles.ts';
 import { LedgerTiles } from './ledger-tiles.ts';
 
-/** The organization's newest checkpoint. One is published of a head that is stored; where that is missing the tiles have its hashes too. */
-const NEWEST = `
-  SELECT note, edge FROM (SELECT size, note FROM ledger_checkpoints WHERE organization_id = $1 ORDER BY size DESC, signed_at DESC LIMIT 1) AS newest
+/** The organization's newest checkpoint. */
+const NEWEST = 'SELECT size, note FROM ledger_checkpoints WHERE organization_id = $1 ORDER BY size DESC, signed_at DESC LIMIT 1';
+/** The same, with the tree's edge. One is published of a head that is stored; where that is missing the tiles have its hashes too. */
+const NEWEST_WITH_EDGE = `
+  SELECT note, edge FROM (${NEWEST}) AS newest
   LEFT JOIN ledger_heads AS head ON head.organization_id = $1 AND head.size = newest.size`;
 const BY_ID = `
-  SELECT leaf_index::float8 AS index, bytes, note, edge FROM ledger_records LEFT JOIN (${NEWEST}) AS published ON true
+  SELECT leaf_index::float8 AS index, bytes, note, edge FROM ledger_records LEFT JOIN (${NEWEST_WITH_EDGE}) AS published ON true
   WHERE organization_id = $1 AND record_id = $2`;
 /** A record's id begins with the second in which it was made, which is that of its time or one so near to it. */
 const ID_SECONDS_APART = 2;
@@ -35,7 +37,7 @@ const ID_SECONDS_APART = 2;
 export async function readCheckpoint(pool: pg.Pool, organizationId: Id): Promise<Buffer | null> {
   const { rows } = await pool.query<{ note: Buffer }>({
     name: 'read-checkpoint',
-    text: 'SELECT note FROM ledger_checkpoints WHERE organization_id = $1 ORDER BY size DESC, signed_at DESC LIMIT 1',
+    text: NEWEST,
     values: [organizationId],
   });
   return rows[0]?.note ?? null;
@@ -85,7 +87,7 @@ export class Prover {
 
   /** What shows that the tree of `to` records extends that of `from`, both at most the newest checkpoint's. */
   async proveExtension(organizationId: Id, from: number, to: number): Promise<ConsistencyReply> {
-    const { rows } = await this.pool.query<Published>({ name: 'read-published', text: NEWEST, values: [organizationId] });
+    const { rows } = await this.pool.query<Published>({ name: 'read-published', text: NEWEST_WITH_EDGE, values: [organizationId] });
     const [published] = rows;
     if (published === undefined) return to > 0 ? { status: 'not-yet' } : { status: 'ok', value: { from, to, proof: [] } };
     const head = headIn(published.note);
